@@ -1,0 +1,53 @@
+//! `[[models]]`
+
+use super::read::Section;
+
+/// A model that clients may ask for.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What clients ask for; the canonical name in rows.
+    pub name: String,
+    /// Other names for it.
+    pub aliases: Vec<String>,
+    /// The endpoints that serve it.
+    pub routes: Vec<Route>,
+}
+
+/// One endpoint that serves a model.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Name of the endpoint.
+    pub endpoint: String,
+    /// What the provider is asked for; `None` asks for the canonical name.
+    pub model: Option<String>,
+    /// Lower is tried first; `None` takes the provider's.
+    pub priority: Option<i32>,
+    /// Share of the load among routes of the same priority.
+    pub weight: u32,
+}
+
+impl Model {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let model = Self {
+            name: section.required("name"),
+            aliases: section.or("aliases", Vec::new()),
+            routes: section.sections("routes").into_iter().map(Route::read).collect(),
+        };
+        section.ensure(!model.routes.is_empty(), "routes", "a model needs at least one [[models.routes]]");
+        section.finish();
+        model
+    }
+}
+
+impl Route {
+    fn read(mut section: Section<'_>) -> Self {
+        let route = Self {
+            endpoint: section.required("endpoint"),
+            model: section.optional("model"),
+            priority: section.optional("priority"),
+            weight: section.or("weight", 1),
+        };
+        section.finish();
+        route
+    }
+}

@@ -1,0 +1,33 @@
+//! `[recorder]`
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::Span;
+use super::read::Section;
+
+/// The writer.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    /// `/metrics`, `/healthz`, `/readyz`.
+    pub ops_listen: SocketAddr,
+    /// Most events in one range.
+    pub max_range_events: usize,
+    /// Longest time that a range is gathered.
+    pub max_range_age: Span,
+}
+
+impl Recorder {
+    pub(super) fn read(mut section: Section<'_>) -> Self {
+        let recorder = Self {
+            ops_listen: section.or("ops_listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 9081))),
+            max_range_events: section.or("max_range_events", 50_000),
+            max_range_age: section.or("max_range_age", Span::secs(1)),
+        };
+        // ClickHouse splits an insert into blocks of 1,048,449 rows, and one token must name one block.
+        let bounds = (1..=1_000_000).contains(&recorder.max_range_events);
+        section.ensure(bounds, "max_range_events", "must be from 1 to 1000000");
+        section.ensure(!recorder.max_range_age.0.is_zero(), "max_range_age", "must be more than 0");
+        section.finish();
+        recorder
+    }
+}

@@ -1,0 +1,189 @@
+//! The events: a head that is the same for all, and one body per kind and phase.
+//!
+//! An event is one line of JSON. The gateway prepares the body while nobody waits, and joins it with the head when the
+//! ledger gives the number, so that the lock which keeps numbers gapless is held for one `write` only.
+
+mod candidate;
+mod opened;
+mod receipt;
+
+pub use candidate::Candidate;
+pub use opened::Opened;
+pub use receipt::{ErrorNote, NORMALISER_VERSION, Receipt};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::outcome::{Kind, Outcome};
+use crate::time::Timestamp;
+
+/// The version of the wire form that this code writes and reads.
+pub const VERSION: u8 = 1;
+
+/// The fields that every event carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Version of the wire form.
+    pub v: u8,
+    /// Which of the three kinds.
+    pub kind: Kind,
+    /// `opened` or `settled` for [`Kind::Stream`], absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// The gateway ledger that numbered this event.
+    pub epoch: Uuid,
+    /// The partition, a function of the request id.
+    pub partition: u16,
+    /// Gapless within epoch and partition, starting at 1, given at append.
+    pub seq: u64,
+    /// When the event was made.
+    pub at: Timestamp,
+    /// The request, a UUIDv7 of ours (W14: never the client's).
+    pub request_id: Uuid,
+    /// The gateway's configured name.
+    pub gateway: String,
+}
+
+/// The two phases of a stream event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Let in, before the first attempt.
+    Opened,
+    /// The terminal event of an answer that completed.
+    Settled,
+}
+
+/// What an event says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// A request was let in.
+    Opened(Box<Opened>),
+    /// The terminal event of a request, completed or not: [`Receipt::outcome`] tells.
+    Terminal(Box<Receipt>),
+    /// A candidate was considered.
+    Candidate(Box<Candidate>),
+}
+
+/// An event as the recorder reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Who, when, which number.
+    pub head: Head,
+    /// What happened.
+    pub body: Body,
+}
+
+/// Why a line is no event. The text is what the dead-letter table shows.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Not JSON, or a field is missing or of another type.
+    #[error("not a valid event: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Written by a newer gateway: upgrade the recorder, then replay.
+    #[error("event version {0} is not supported by this recorder (it reads {VERSION}): upgrade it, then replay")]
+    Version(u8),
+    /// The head's kind and phase do not go together, or contradict the outcome.
+    #[error("kind {kind}, phase {phase:?} and outcome {outcome:?} do not go together")]
+    Mismatch {
+        /// The head's kind.
+        kind: Kind,
+        /// The head's phase.
+        phase: Option<Phase>,
+        /// The body's outcome, where the body is a receipt.
+        outcome: Option<Outcome>,
+    },
+}
+
+impl Event {
+    /// Reads one line of a pack.
+    pub fn decode(line: &[u8]) -> Result<Self, DecodeError> {
+        let head: Head = serde_json::from_slice(line)?;
+        if head.v != VERSION {
+            return Err(DecodeError::Version(head.v));
+        }
+        let mismatch = |outcome| DecodeError::Mismatch { kind: head.kind, phase: head.phase, outcome };
+        let body = match (head.kind, head.phase) {
+            (Kind::Stream, Some(Phase::Opened)) => Body::Opened(serde_json::from_slice(line)?),
+            (Kind::Stream, Some(Phase::Settled)) | (Kind::Failure, None) => {
+                let receipt: Box<Receipt> = serde_json::from_slice(line)?;
+                if (receipt.outcome == Outcome::Completed) != (head.kind == Kind::Stream) {
+                    return Err(mismatch(Some(receipt.outcome)));
+                }
+                Body::Terminal(receipt)
+            }
+            (Kind::Candidate, None) => Body::Candidate(serde_json::from_slice(line)?),
+            _ => return Err(mismatch(None)),
+        };
+        Ok(Self { head, body })
+    }
+}
+
+/// An event that has everything but its place in the ledger.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The kind, which the subject needs.
+    pub kind: Kind,
+    /// The request, which decides the partition.
+    pub request_id: Uuid,
+    /// Whether this is the request's opened event: the ledger then waits for its terminal one.
+    pub opens: bool,
+    /// Whether this is the request's terminal event.
+    pub settles: bool,
+    at: Timestamp,
+    phase: Option<Phase>,
+    body: Vec<u8>,
+}
+
+/// The place that a ledger gives an event.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The ledger's identity.
+    pub epoch: Uuid,
+    /// The partition of the request.
+    pub partition: u16,
+    /// The number.
+    pub seq: u64,
+    /// The gateway's name.
+    pub gateway: &'a str,
+}
+
+impl Prepared {
+    /// Serialises a body. Fails only if a value cannot be JSON, which the types rule out but for non-finite numbers.
+    pub fn new(request_id: Uuid, at: Timestamp, body: &Body) -> Result<Self, serde_json::Error> {
+        let (kind, phase, json) = match body {
+            Body::Opened(opened) => (Kind::Stream, Some(Phase::Opened), serde_json::to_vec(opened)?),
+            Body::Terminal(receipt) if receipt.outcome == Outcome::Completed => {
+                (Kind::Stream, Some(Phase::Settled), serde_json::to_vec(receipt)?)
+            }
+            Body::Terminal(receipt) => (Kind::Failure, None, serde_json::to_vec(receipt)?),
+            Body::Candidate(candidate) => (Kind::Candidate, None, serde_json::to_vec(candidate)?),
+        };
+        let (opens, settles) = (matches!(body, Body::Opened(_)), matches!(body, Body::Terminal(_)));
+        Ok(Self { kind, request_id, opens, settles, at, phase, body: json })
+    }
+
+    /// Appends the finished line, without a line end, to `out`.
+    pub fn seal_into(&self, place: Place<'_>, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        let head = Head {
+            v: VERSION,
+            kind: self.kind,
+            phase: self.phase,
+            epoch: place.epoch,
+            partition: place.partition,
+            seq: place.seq,
+            at: self.at,
+            request_id: self.request_id,
+            gateway: place.gateway.to_owned(),
+        };
+        serde_json::to_writer(&mut *out, &head)?;
+        // Both are objects with at least one field: `{head}` and `{body}` become `{head,body}`.
+        out.pop();
+        out.push(b',');
+        out.extend_from_slice(self.body.get(1..).unwrap_or_default());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+use super::*;
+use crate::money::Factor;
+use crate::outcome::{ErrorClass, Format, UsageSource, Verdict};
+use crate::usage::Usage;
+
+fn at(micros: i64) -> Timestamp {
+    Timestamp::from_micros(1_767_225_600_000_000 + micros)
+}
+
+fn opened() -> Opened {
+    Opened {
+        client: "team-a".into(),
+        user: Some("u-1".into()),
+        tags: [("project".to_owned(), "alpha".to_owned())].into(),
+        format: Format::Anthropic,
+        is_stream: true,
+        model_requested: "sonnet".into(),
+        model: "claude-sonnet-4-5".into(),
+        request_bytes: 512,
+        received_at: at(0),
+        client_request_id: Some("theirs".into()),
+        user_agent: Some("anthropic-python/1".into()),
+    }
+}
+
+fn receipt(outcome: Outcome) -> Receipt {
+    Receipt {
+        outcome,
+        client: "team-a".into(),
+        user: Some("u-1".into()),
+        tags: [("project".to_owned(), "alpha".to_owned())].into(),
+        format: Format::Anthropic,
+        is_stream: true,
+        provider: "anthropic".into(),
+        endpoint: "anthropic-api".into(),
+        key: "main".into(),
+        model_requested: "sonnet".into(),
+        model: "claude-sonnet-4-5".into(),
+        model_upstream: "claude-sonnet-4-5-20250929".into(),
+        model_reported: "claude-sonnet-4-5-20250929".into(),
+        status: 200,
+        upstream_status: Some(200),
+        error: None,
+        stop_reason: Some("end_turn".into()),
+        attempts: 1,
+        received_at: at(0),
+        ttft_ms: Some(412.5),
+        duration_ms: 2_031.25,
+        usage: Usage {
+            input: Some(1_130),
+            fresh_input: Some(30),
+            cache_read: Some(1_000),
+            cache_write_5m: Some(100),
+            cache_write_1h: Some(0),
+            output: Some(57),
+            reasoning: None,
+        },
+        usage_source: UsageSource::Provider,
+        delivered_output: None,
+        raw_usage: Some("{\n\"input_tokens\": 30}".into()),
+        normaliser: NORMALISER_VERSION,
+        cost_multiplier: Factor::ONE,
+        request_bytes: 512,
+        response_bytes: 4_096,
+        stream_events: 21,
+        client_request_id: Some("theirs".into()),
+        upstream_request_id: Some("req_1".into()),
+        user_agent: Some("anthropic-python/1".into()),
+    }
+}
+
+fn candidate() -> Candidate {
+    Candidate {
+        candidate_index: 0,
+        attempt_index: 0,
+        verdict: Verdict::Failed,
+        reason: "server_error".into(),
+        provider: "anthropic".into(),
+        endpoint: "anthropic-api".into(),
+        key: "main".into(),
+        model_upstream: "claude-sonnet-4-5-20250929".into(),
+        status: Some(529),
+        error_class: Some(ErrorClass::UpstreamServerError),
+        error_message: Some("Overloaded".into()),
+        started_at: at(150),
+        headers_ms: Some(80.0),
+        first_content_ms: None,
+        duration_ms: 81.0,
+        response_bytes: 77,
+        usage: Usage::UNKNOWN,
+        received_at: at(0),
+        client: "team-a".into(),
+    }
+}
+
+fn seal(body: &Body) -> Vec<u8> {
+    let request_id = Uuid::from_u128(0x0196_0000_0000_7000_8000_0000_0000_0001);
+    let prepared = Prepared::new(request_id, at(900), body).unwrap();
+    let place = Place { epoch: Uuid::from_u128(7), partition: 3, seq: 41, gateway: "gw \"1\"" };
+    let mut line = Vec::new();
+    prepared.seal_into(place, &mut line).unwrap();
+    line
+}
+
+/// The golden wire form of every event. A change here is a change of the contract: raise [`VERSION`] if old readers break.
+#[test]
+fn wire_form_is_the_snapshot_and_reads_back() {
+    let mut failed = receipt(Outcome::Interrupted);
+    failed.error = Some(ErrorNote::new(ErrorClass::StreamCut, "", "the provider closed the stream"));
+    let bodies = [
+        ("stream_opened", Body::Opened(Box::new(opened()))),
+        ("stream_settled", Body::Terminal(Box::new(receipt(Outcome::Completed)))),
+        ("failure", Body::Terminal(Box::new(failed))),
+        ("candidate", Body::Candidate(Box::new(candidate()))),
+    ];
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_sort_maps(false);
+    for (name, body) in bodies {
+        let line = seal(&body);
+        assert!(!line.contains(&b'\n'), "{name} must be one line");
+        let json: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        settings.bind(|| insta::assert_json_snapshot!(name, json));
+        let event = Event::decode(&line).unwrap();
+        assert_eq!(event.body, body, "{name}");
+        assert_eq!((event.head.seq, event.head.partition, event.head.gateway.as_str()), (41, 3, "gw \"1\""));
+    }
+}
+
+#[test]
+fn what_contradicts_itself_is_no_event() {
+    let completed_as_failure = seal(&Body::Terminal(Box::new(receipt(Outcome::Failed))));
+    let text = String::from_utf8(completed_as_failure).unwrap().replace("\"outcome\":\"failed\"", "\"outcome\":\"completed\"");
+    assert!(matches!(Event::decode(text.as_bytes()), Err(DecodeError::Mismatch { .. })));
+    let newer = text.replace("\"v\":1", "\"v\":2");
+    assert!(matches!(Event::decode(newer.as_bytes()), Err(DecodeError::Version(2))));
+    assert!(matches!(Event::decode(b"{\"v\":1}"), Err(DecodeError::Json(_))));
+}
+
+#[test]
+fn messages_are_cut_at_a_character() {
+    let note = ErrorNote::new(ErrorClass::Internal, "", &"é".repeat(600));
+    assert_eq!(note.message.chars().count(), ErrorNote::MESSAGE_MAX);
+}

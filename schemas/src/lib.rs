@@ -1,0 +1,22 @@
+//! The contract between Weir's services.
+//!
+//! | event | written by | read by |
+//! |---|---|---|
+//! | [`events::Opened`], [`events::Receipt`], [`events::Candidate`] | gateway, into its ledger | recorder, from NATS |
+//! | [`progress::Progress`] | recorder, into NATS KV | gateway (trims its ledger), analytics (audit) |
+//!
+//! Nothing here does I/O beyond reading a configuration file, and nothing here knows a client library.
+
+pub mod time;
+pub mod money;
+pub mod usage;
+pub mod outcome;
+
+pub mod events;
+pub mod pack;
+pub mod subjects;
+pub mod progress;
+
+pub mod price;
+pub mod migrations;
+pub mod config;

@@ -1,0 +1,87 @@
+//! The price book: what a token cost, where and when.
+//!
+//! Prices are US dollars per million tokens with at most six fractional digits, hence whole pico-dollars per token: a
+//! request's cost is a sum of integer products, exact but for the key's multiplier (see [`crate::money`]).
+
+mod find;
+mod read;
+
+#[cfg(test)]
+mod tests;
+
+pub use read::InvalidBook;
+
+use crate::money::{Factor, Pico};
+use crate::time::Timestamp;
+use crate::usage::Usage;
+
+/// The book that ships with Weir.
+pub const BUILTIN: &str = include_str!("../../prices.toml");
+
+/// All known prices, checked for ambiguity.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    prices: Vec<Price>,
+}
+
+/// The prices of some models at one provider from some day on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// Unique and stable: rows keep it, so that a period can be repriced and compared.
+    pub id: String,
+    /// The provider's name, as in `[[providers]] name`.
+    pub provider: String,
+    /// Whether this is the maker's own list price, which also serves providers that the book does not know.
+    pub first_party: bool,
+    /// Model names: exact, or with one `*` at the end.
+    pub models: Vec<String>,
+    /// From when on it is valid; until the next entry of the same models.
+    pub valid_from: Timestamp,
+    /// The page it was read from.
+    pub source: String,
+    /// Prices, by ascending `over_input_tokens`; the first has 0.
+    pub tiers: Vec<Tier>,
+    /// Charged per request that was answered.
+    pub per_request: Pico,
+}
+
+/// Prices per token that hold when a request's input is above a bound. The whole request is priced at one tier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tier {
+    /// The tier holds for `input > over_input_tokens`; 0 for the base prices, which also hold for an empty input.
+    pub over_input_tokens: u64,
+    /// Per fresh input token.
+    pub input: Pico,
+    /// Per output token, reasoning included.
+    pub output: Pico,
+    /// Per token read from the cache; `None`: the provider has no such price.
+    pub cache_read: Option<Pico>,
+    /// Per token written to the cache for five minutes.
+    pub cache_write_5m: Option<Pico>,
+    /// Per token written to the cache for one hour.
+    pub cache_write_1h: Option<Pico>,
+}
+
+impl Price {
+    /// The exact cost of a request; `None` when a count that is needed is unknown, a kind of token that was used has no
+    /// price, or the sum does not fit (W15: unknown is never 0).
+    pub fn cost(&self, usage: &Usage, multiplier: Factor) -> Option<Pico> {
+        let (input, output) = (usage.input?, usage.output?);
+        let tier = self.tiers.iter().rev().find(|tier| tier.over_input_tokens == 0 || input > tier.over_input_tokens)?;
+        let cached = [
+            (usage.cache_read, tier.cache_read),
+            (usage.cache_write_5m, tier.cache_write_5m),
+            (usage.cache_write_1h, tier.cache_write_1h),
+        ];
+        let fresh = usage.fresh_input?;
+        let mut sum = self.per_request;
+        sum = sum.checked_add(tier.input.checked_mul_count(fresh)?)?;
+        sum = sum.checked_add(tier.output.checked_mul_count(output)?)?;
+        for (count, price) in cached {
+            if let Some(count) = count.filter(|count| *count > 0) {
+                sum = sum.checked_add(price?.checked_mul_count(count)?)?;
+            }
+        }
+        sum.checked_mul_factor(multiplier)
+    }
+}

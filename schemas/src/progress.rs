@@ -1,0 +1,134 @@
+//! How far a partition has been recorded: what a recorder keeps in NATS KV, and a gateway trims its ledger by.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::time::Timestamp;
+
+/// The state of one partition. Every write is a compare-and-set on the key's revision: that is the fence.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Counts incarnations of the stream: raised when it was re-created or rolled back, so that a sequence range never
+    /// names two different sets of rows.
+    pub incarnation: u32,
+    /// When the stream that this state belongs to was created (RFC 3339, as the server gives it).
+    pub stream_created: String,
+    /// Last stream sequence whose rows are in ClickHouse; 0 before the first.
+    pub done: u64,
+    /// `Nats-Msg-Id` of the message at `done`; empty before the first.
+    pub done_id: String,
+    /// A range being written: whoever finds it repeats exactly this range with the same tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// Which recorder wrote last.
+    pub owner: String,
+    /// When it did.
+    pub updated_at: Timestamp,
+    /// Per gateway epoch: which event numbers are in ClickHouse.
+    #[serde(default)]
+    pub epochs: BTreeMap<Uuid, SeqSet>,
+}
+
+/// A range of stream sequences about to be written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// First stream sequence.
+    pub from: u64,
+    /// Last stream sequence, inclusive.
+    pub to: u64,
+    /// Messages in the range.
+    pub messages: u64,
+    /// A hash over the range's message ids in order: the range read again must be the range written.
+    pub fingerprint: String,
+}
+
+/// A set of event numbers: everything up to a watermark, and ranges beyond it that arrived early.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeqSet {
+    /// Every number from 1 to this one is in the set.
+    pub contiguous: u64,
+    /// Disjoint, ascending, not adjacent ranges `[first, last]` above `contiguous + 1`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ahead: Vec<(u64, u64)>,
+}
+
+impl SeqSet {
+    /// Whether the number is in the set.
+    pub fn contains(&self, seq: u64) -> bool {
+        if seq <= self.contiguous {
+            return true;
+        }
+        let after = self.ahead.partition_point(|range| range.0 <= seq);
+        after > 0 && self.ahead.get(after - 1).is_some_and(|range| seq <= range.1)
+    }
+
+    /// Adds a number; `false` if it was there already.
+    pub fn insert(&mut self, seq: u64) -> bool {
+        if seq == 0 || self.contains(seq) {
+            return false;
+        }
+        let at = self.ahead.partition_point(|range| range.0 < seq);
+        let joins_left = at > 0 && self.ahead.get(at - 1).is_some_and(|range| range.1 + 1 == seq);
+        let joins_right = self.ahead.get(at).is_some_and(|range| range.0 == seq + 1);
+        match (joins_left, joins_right) {
+            (true, true) => {
+                let right = self.ahead.remove(at);
+                self.ahead[at - 1].1 = right.1;
+            }
+            (true, false) => self.ahead[at - 1].1 = seq,
+            (false, true) => self.ahead[at].0 = seq,
+            (false, false) => self.ahead.insert(at, (seq, seq)),
+        }
+        if self.ahead.first().is_some_and(|range| range.0 == self.contiguous + 1) {
+            self.contiguous = self.ahead.remove(0).1;
+        }
+        true
+    }
+
+    /// The highest number in the set; 0 when it is empty.
+    pub fn highest(&self) -> u64 {
+        self.ahead.last().map_or(self.contiguous, |range| range.1)
+    }
+
+    /// The holes below [`SeqSet::highest`], as ranges `[first, last]`.
+    pub fn gaps(&self) -> Vec<(u64, u64)> {
+        let mut next = self.contiguous + 1;
+        self.ahead
+            .iter()
+            .map(|range| {
+                let gap = (next, range.0 - 1);
+                next = range.1 + 1;
+                gap
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_plain_set_in_any_order(seqs in proptest::collection::vec(1u64..60, 0..120)) {
+            let (mut set, mut model) = (SeqSet::default(), BTreeSet::new());
+            for seq in seqs {
+                prop_assert_eq!(set.insert(seq), model.insert(seq));
+            }
+            for seq in 0..70 {
+                prop_assert_eq!(set.contains(seq), seq == 0 || model.contains(&seq));
+            }
+            let missing: Vec<u64> = set.gaps().into_iter().flat_map(|(first, last)| first..=last).collect();
+            let highest = model.last().copied().unwrap_or(0);
+            prop_assert_eq!(set.highest(), highest);
+            prop_assert_eq!(missing, (1..highest).filter(|seq| !model.contains(seq)).collect::<Vec<_>>());
+            prop_assert!(set.ahead.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
+        }
+    }
+}
