@@ -1,1 +1,7 @@
-//! x
+//! The whole pipeline on one machine without Docker, the simulated provider, and the operator's commands.
+
+pub mod commands;
+pub mod terminal;
+
+pub mod clickhouse;
+pub mod fetch;

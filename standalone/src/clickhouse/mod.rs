@@ -1,0 +1,1 @@
+//! ClickHouse over chDB: the engine as a library, served over ClickHouse's HTTP protocol.

@@ -1,0 +1,1 @@
+//! Fetching nats-server and ClickHouse's engine into a cache, once, with pinned checksums.
