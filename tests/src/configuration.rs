@@ -1,0 +1,134 @@
+//! Configuration files as an operator would write them, with the test's real addresses.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use schemas::config::Config;
+use sha2::{Digest, Sha256};
+
+/// The key of client `team-a`, which the configuration knows by its SHA-256 only.
+pub const KEY_A: &str = "client-key-of-team-a";
+/// The key of client `team-b`.
+pub const KEY_B: &str = "client-key-of-team-b";
+/// Our key at the Anthropic endpoint.
+pub const UPSTREAM_KEY_ANTHROPIC: &str = "upstream-key-at-anthropic";
+/// Our key at the OpenAI endpoint.
+pub const UPSTREAM_KEY_OPENAI: &str = "upstream-key-at-openai";
+
+/// What the file says.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[nats] url`
+    pub nats_url: String,
+    /// `[clickhouse] url`
+    pub clickhouse_url: String,
+    /// `[clickhouse] database`
+    pub database: String,
+    /// `[gateway] ledger_dir`
+    pub ledger_dir: PathBuf,
+    /// `[gateway] listen`
+    pub listen: SocketAddr,
+    /// `[gateway] ops_listen`
+    pub ops_listen: SocketAddr,
+    /// Further lines of `[gateway]`, sub-tables included.
+    pub gateway: String,
+    /// `[[providers]]`, `[[models]]` and `[[clients]]`.
+    pub catalogue: String,
+}
+
+impl Settings {
+    /// The file.
+    pub fn text(&self) -> String {
+        let Self { nats_url, clickhouse_url, database, listen, ops_listen, gateway, catalogue, .. } = self;
+        let ledger_dir = toml::Value::String(self.ledger_dir.display().to_string());
+        format!(
+            r#"
+[nats]
+url = "{nats_url}"
+
+[clickhouse]
+url = "{clickhouse_url}"
+database = "{database}"
+
+[gateway]
+name = "gateway-under-test"
+listen = "{listen}"
+ops_listen = "{ops_listen}"
+ledger_dir = {ledger_dir}
+{gateway}
+
+[recorder]
+ops_listen = "127.0.0.1:0"
+max_range_age = "200ms"
+
+[analytics]
+listen = "127.0.0.1:0"
+
+{catalogue}
+"#
+        )
+    }
+
+    /// The file, read as the services read it.
+    pub fn config(&self) -> Config {
+        Config::parse(&self.text(), &BTreeMap::new()).unwrap_or_else(|mistakes| panic!("{mistakes}\n{}", self.text()))
+    }
+}
+
+/// A provider per format behind one address; a model that is asked for under its own name, one under another, an alias.
+pub fn catalogue(provider_url: &str) -> String {
+    let hash: String = Sha256::digest(KEY_A.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        r#"
+[[providers]]
+name = "anthropic"
+  [[providers.endpoints]]
+  name = "anthropic-api"
+  format = "anthropic"
+  base_url = "{provider_url}"
+  max_retries = 0
+    [[providers.endpoints.keys]]
+    name = "anthropic-main"
+    secret = {{ plain = "{UPSTREAM_KEY_ANTHROPIC}" }}
+
+[[providers]]
+name = "openai"
+  [[providers.endpoints]]
+  name = "openai-api"
+  format = "openai_chat"
+  base_url = "{provider_url}/v1"
+  max_retries = 0
+    [[providers.endpoints.keys]]
+    name = "openai-main"
+    secret = {{ plain = "{UPSTREAM_KEY_OPENAI}" }}
+
+[[models]]
+name = "claude-sonnet-4-5"
+aliases = ["sonnet"]
+  [[models.routes]]
+  endpoint = "anthropic-api"
+  model = "claude-sonnet-4-5-20250929"
+
+[[models]]
+name = "gpt-4o-mini"
+  [[models.routes]]
+  endpoint = "openai-api"
+
+[[models]]
+name = "small"
+  [[models.routes]]
+  endpoint = "openai-api"
+  model = "gpt-4o-mini-2024-07-18"
+
+[[clients]]
+name = "team-a"
+key = {{ sha256 = "{hash}" }}
+tags = {{ project = "alpha" }}
+
+[[clients]]
+name = "team-b"
+key = {{ plain = "{KEY_B}" }}
+"#
+    )
+}

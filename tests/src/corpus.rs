@@ -1,0 +1,105 @@
+//! Recorded traffic of real providers, where the checkout has it next to it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One recorded exchange.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Recording {
+    /// Its unique name.
+    pub name: String,
+    /// Whether the client asked for a stream.
+    pub stream: bool,
+    /// What is special about it.
+    pub features: Vec<String>,
+    /// What was sent.
+    pub request: Request,
+    /// What came back.
+    pub response: Response,
+    /// What a reader must make of it.
+    pub expected: Expected,
+}
+
+/// The recorded request.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Request {
+    /// JSON, where the source kept it.
+    pub body: Option<Value>,
+}
+
+/// The recorded response.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers, lower case.
+    pub headers: std::collections::BTreeMap<String, String>,
+    /// The body's text.
+    pub body: String,
+}
+
+/// The numbers that two independent readers agreed on. `None`: the provider did not report it.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Expected {
+    /// The provider's own count of the prompt.
+    pub input_tokens: Option<u64>,
+    /// The provider's own count of the answer.
+    pub output_tokens: Option<u64>,
+    /// Read from a cache.
+    pub cache_read_tokens: Option<u64>,
+    /// Written to a cache.
+    pub cache_creation_tokens: Option<u64>,
+    /// Written to a cache for five minutes.
+    pub cache_creation_5m_tokens: Option<u64>,
+    /// Written to a cache for an hour.
+    pub cache_creation_1h_tokens: Option<u64>,
+    /// Spent on reasoning.
+    pub reasoning_tokens: Option<u64>,
+    /// The provider's total.
+    pub total_tokens: Option<u64>,
+    /// Whether the answer reached its proper end.
+    pub completed: bool,
+    /// The raw stop reason.
+    pub stop_reason: Option<String>,
+    /// The model as the provider spells it.
+    pub model: Option<String>,
+    /// Whether it is or carries an error.
+    pub is_error: bool,
+    /// The provider's error type.
+    pub error_type: Option<String>,
+}
+
+/// The recordings of a format, by name; `None`, said loudly, where there is no corpus.
+pub fn recordings(format: &str) -> Option<Vec<Recording>> {
+    let folder = folder().join(format);
+    if !folder.is_dir() {
+        eprintln!("SKIPPED: no recordings at {}; the corpus is not part of this repository", folder.display());
+        return None;
+    }
+    let entries = std::fs::read_dir(&folder).expect("the corpus");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a file").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+    let read = |file: &PathBuf| {
+        let text = std::fs::read(file).expect("a recording");
+        serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    };
+    Some(files.iter().map(read).collect())
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_recording_can_be_read() {
+        for format in ["anthropic", "openai_chat", "openai_responses", "gemini"] {
+            let Some(recordings) = super::recordings(format) else { return };
+            assert!(!recordings.is_empty(), "{format}");
+        }
+    }
+}
