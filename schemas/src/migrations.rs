@@ -1,4 +1,15 @@
 //! The ClickHouse migrations, in order. SQL lives in `schemas/clickhouse`, one table or view per file.
+//!
+//! A file holds one statement, which must be safe to repeat (`IF NOT EXISTS`): two recorders may start at once. A file
+//! that has been released is never edited; a change is a new file.
+//!
+//! | placeholder | single server | cluster `c` |
+//! |---|---|---|
+//! | `{database}` | the database | the database |
+//! | `{on_cluster}` | nothing | `ON CLUSTER c` |
+//! | `{engine:ReplacingMergeTree(x)}` | `ReplacingMergeTree(x)` | `ReplicatedReplacingMergeTree(x)` |
+
+use std::borrow::Cow;
 
 /// One numbered SQL file.
 #[derive(Clone, Copy, Debug)]
@@ -9,5 +20,96 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
+/// What the placeholders stand for.
+#[derive(Clone, Copy, Debug)]
+pub struct Placeholders<'a> {
+    /// Name of the database; an identifier that needs no quotes.
+    pub database: &'a str,
+    /// Name of the cluster; empty for a single server.
+    pub cluster: &'a str,
+}
+
+macro_rules! migrations {
+    ($($name:literal),+ $(,)?) => {
+        &[$(Migration { name: $name, sql: include_str!(concat!("../clickhouse/", $name, ".sql")) }),+]
+    };
+}
+
 /// All migrations; append only.
-pub const ALL: &[Migration] = &[];
+pub const ALL: &[Migration] = migrations![
+    "0001_requests",
+    "0002_candidates",
+    "0003_opened",
+    "0004_dead_letters",
+    "0005_prices",
+    "0006_open_requests",
+    "0007_unaccounted",
+];
+
+/// The statement with its placeholders filled in.
+pub fn render(sql: &str, placeholders: &Placeholders<'_>) -> String {
+    let on_cluster = match placeholders.cluster {
+        "" => Cow::Borrowed(""),
+        cluster => Cow::Owned(format!("ON CLUSTER {cluster}")),
+    };
+    let engine = if placeholders.cluster.is_empty() { "" } else { "Replicated" };
+    let mut rendered = String::with_capacity(sql.len());
+    let mut rest = sql;
+    while let Some((before, after)) = rest.split_once("{engine:") {
+        let (name, behind) = after.split_once('}').unwrap_or((after, ""));
+        rendered.push_str(before);
+        rendered.push_str(engine);
+        rendered.push_str(name);
+        rest = behind;
+    }
+    rendered.push_str(rest);
+    rendered.replace("{on_cluster}", &on_cluster).replace("{database}", placeholders.database)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_listed_numbered_without_gaps_and_safe_to_repeat() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/clickhouse");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap().replace(".sql", ""))
+            .collect();
+        files.sort();
+        assert_eq!(files, ALL.iter().map(|migration| migration.name).collect::<Vec<_>>());
+        for (number, migration) in (1..).zip(ALL) {
+            assert!(migration.name.starts_with(&format!("{number:04}_")), "{}", migration.name);
+            assert!(
+                migration.sql.contains("IF NOT EXISTS") || migration.sql.contains("IF EXISTS"),
+                "{}",
+                migration.name
+            );
+            assert!(!migration.sql.contains(";\n"), "{}: one statement per file, without a semicolon", migration.name);
+        }
+    }
+
+    #[test]
+    fn placeholders_are_filled_for_a_server_and_for_a_cluster() {
+        let sql = "CREATE TABLE {database}.t {on_cluster} (x Int8) ENGINE = {engine:MergeTree} ORDER BY x";
+        let render_for = |cluster| render(sql, &Placeholders { database: "weir", cluster });
+        assert_eq!(render_for(""), "CREATE TABLE weir.t  (x Int8) ENGINE = MergeTree ORDER BY x");
+        let cluster = "CREATE TABLE weir.t ON CLUSTER prod (x Int8) ENGINE = ReplicatedMergeTree ORDER BY x";
+        assert_eq!(render_for("prod"), cluster);
+        for migration in ALL {
+            let rendered = render(migration.sql, &Placeholders { database: "weir", cluster: "prod" });
+            assert!(!rendered.contains('{'), "{}: a placeholder is left", migration.name);
+        }
+    }
+
+    #[test]
+    fn every_column_of_a_table_is_explained_and_every_table_forgets_no_token() {
+        for migration in ALL.iter().filter(|migration| migration.sql.contains("CREATE TABLE")) {
+            assert!(migration.sql.contains("non_replicated_deduplication_window"), "{}", migration.name);
+            for column in migration.sql.lines().filter(|line| line.starts_with("    `")) {
+                assert!(column.contains(" COMMENT '"), "{}: {column}", migration.name);
+            }
+        }
+    }
+}

@@ -31,9 +31,12 @@ pub fn stream(partition: u16) -> String {
 /// The stream that dead letters are published to, one message per event.
 pub const DEAD_LETTER_STREAM: &str = "WEIR_V1_DEAD";
 
+/// Every subject of [`DEAD_LETTER_STREAM`]. Not below `weir.v1`, where [`partition_subjects`] would hold them too.
+pub const DEAD_LETTER_SUBJECTS: &str = "weir.dead.v1.*";
+
 /// The subject of a partition's dead letters.
 pub fn dead_letter_subject(partition: u16) -> String {
-    format!("weir.v1.dead.{partition}")
+    format!("weir.dead.v1.{partition}")
 }
 
 /// The key of a partition's progress in [`PROGRESS_BUCKET`].

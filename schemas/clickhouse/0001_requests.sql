@@ -1,0 +1,67 @@
+-- One row per terminal event: how a request ended, what it used, what it cost.
+CREATE TABLE IF NOT EXISTS {database}.requests {on_cluster}
+(
+    `request_id` UUID COMMENT 'The gateway''s id of the request (UUIDv7), the one in the x-weir-request-id response header' CODEC(ZSTD(1)),
+    `outcome` LowCardinality(String) COMMENT 'How it ended: completed, rejected (never sent upstream), failed (no provider answered), interrupted (cut after it had begun), cancelled (the client left)',
+    `client` LowCardinality(String) COMMENT 'Configured name of the client; empty when its key was not known',
+    `user` String COMMENT 'The client''s own user, as the client named it; empty when it named none' CODEC(ZSTD(1)),
+    `tags` Map(LowCardinality(String), String) COMMENT 'The client''s configured tags' CODEC(ZSTD(1)),
+    `format` LowCardinality(String) COMMENT 'API dialect of the client: anthropic, openai_chat, openai_responses, gemini',
+    `is_stream` Bool COMMENT 'Whether the client asked for a stream',
+    `provider` LowCardinality(String) COMMENT 'Configured name of the provider that answered, or was tried last; empty when none was tried',
+    `endpoint` LowCardinality(String) COMMENT 'Configured name of the provider''s endpoint',
+    `key` LowCardinality(String) COMMENT 'Configured name of the provider key used, never the key itself',
+    `model_requested` LowCardinality(String) COMMENT 'The model as the client named it',
+    `model` LowCardinality(String) COMMENT 'The catalogue''s name of the model: group by this one',
+    `model_upstream` LowCardinality(String) COMMENT 'The model that the provider was asked for',
+    `model_reported` LowCardinality(String) COMMENT 'The model that the provider says has answered',
+    `status` UInt16 COMMENT 'HTTP status sent to the client; 499 when it left before one was sent',
+    `upstream_status` Nullable(UInt16) COMMENT 'HTTP status of the provider; NULL when it sent none',
+    `error_class` LowCardinality(String) COMMENT 'What went wrong, from a closed list; empty when nothing did',
+    `error_type` LowCardinality(String) COMMENT 'The provider''s own error type; empty when it gave none',
+    `error_message` String COMMENT 'What happened, in words; at most 500 characters' CODEC(ZSTD(3)),
+    `stop_reason` LowCardinality(String) COMMENT 'The provider''s stop reason, verbatim; empty when it gave none',
+    `attempts` UInt16 COMMENT 'Requests sent upstream for this one' CODEC(T64, ZSTD(1)),
+    `received_at` DateTime64(6, 'UTC') COMMENT 'When the request''s head arrived' CODEC(Delta, ZSTD(1)),
+    `ttft_ms` Nullable(Float64) COMMENT 'Milliseconds to the first content passed to the client; NULL when there was none' CODEC(ZSTD(1)),
+    `duration_ms` Float64 COMMENT 'Milliseconds from received_at to the end' CODEC(ZSTD(1)),
+    `input_tokens` Nullable(UInt64) COMMENT 'All prompt tokens, cached ones included; NULL when nobody knows' CODEC(T64, ZSTD(1)),
+    `fresh_input_tokens` Nullable(UInt64) COMMENT 'The part of input_tokens that is charged at the full input price' CODEC(T64, ZSTD(1)),
+    `cache_read_tokens` Nullable(UInt64) COMMENT 'The part of input_tokens that was read from the provider''s prompt cache' CODEC(T64, ZSTD(1)),
+    `cache_write_5m_tokens` Nullable(UInt64) COMMENT 'The part of input_tokens written to the cache for five minutes, or for an unstated time' CODEC(T64, ZSTD(1)),
+    `cache_write_1h_tokens` Nullable(UInt64) COMMENT 'The part of input_tokens written to the cache for one hour' CODEC(T64, ZSTD(1)),
+    `output_tokens` Nullable(UInt64) COMMENT 'All billed output tokens, reasoning included; NULL when nobody knows' CODEC(T64, ZSTD(1)),
+    `delivered_output_tokens` Nullable(UInt64) COMMENT 'Output tokens that reached the client, where that differs from output_tokens; NULL where it does not' CODEC(T64, ZSTD(1)),
+    `reasoning_tokens` Nullable(UInt64) COMMENT 'The part of output_tokens that the model spent on reasoning; NULL when the provider does not tell' CODEC(T64, ZSTD(1)),
+    `usage_source` LowCardinality(String) COMMENT 'Where the token counts come from: provider, estimated (counted by the gateway), none (the counts are NULL)',
+    `raw_usage` String COMMENT 'The provider''s own usage object, verbatim' CODEC(ZSTD(3)),
+    `normaliser` UInt16 COMMENT 'Version of the rules that turned raw_usage into the token columns',
+    `cost_usd` Nullable(Decimal(38, 12)) COMMENT 'Exact cost in US dollars; NULL when the usage or the price is unknown, never 0 instead' CODEC(ZSTD(1)),
+    `price_id` LowCardinality(String) COMMENT 'The entry of the prices table that was used; empty when none fits',
+    `cost_multiplier` Decimal(18, 9) COMMENT 'The key''s factor on the list price, contained in cost_usd' CODEC(ZSTD(1)),
+    `request_bytes` UInt64 COMMENT 'Bytes of the request body' CODEC(T64, ZSTD(1)),
+    `response_bytes` UInt64 COMMENT 'Bytes of the response body passed to the client' CODEC(T64, ZSTD(1)),
+    `stream_events` UInt64 COMMENT 'Server-sent events relayed to the client' CODEC(T64, ZSTD(1)),
+    `client_request_id` String COMMENT 'The client''s own x-request-id; empty when it sent none' CODEC(ZSTD(1)),
+    `upstream_request_id` String COMMENT 'The provider''s id of the request; empty when it gave none' CODEC(ZSTD(1)),
+    `user_agent` LowCardinality(String) COMMENT 'The client''s user-agent',
+    `gateway` LowCardinality(String) COMMENT 'Name of the gateway that served the request',
+    `epoch` UUID COMMENT 'The gateway ledger that numbered this event' CODEC(ZSTD(1)),
+    `partition` UInt16 COMMENT 'The partition of the event; epoch, partition and seq name it for ever' CODEC(T64, ZSTD(1)),
+    `seq` UInt64 COMMENT 'The event''s number, gapless within epoch and partition' CODEC(Delta, ZSTD(1)),
+    `recorded_at` DateTime64(6, 'UTC') COMMENT 'When the recorder wrote this row; of two rows for one request the later one counts' CODEC(Delta, ZSTD(1)),
+    INDEX by_request_id `request_id` TYPE bloom_filter(0.01) GRANULARITY 4,
+    INDEX by_upstream_request_id `upstream_request_id` TYPE bloom_filter(0.01) GRANULARITY 4,
+    INDEX by_client_request_id `client_request_id` TYPE bloom_filter(0.01) GRANULARITY 4
+)
+ENGINE = {engine:ReplacingMergeTree(recorded_at)}
+PARTITION BY toYYYYMMDD(`received_at`)
+PRIMARY KEY (`client`, toStartOfHour(`received_at`))
+ORDER BY (`client`, toStartOfHour(`received_at`), `received_at`, `request_id`)
+SETTINGS
+    non_replicated_deduplication_window = 100000,
+    replicated_deduplication_window = 100000,
+    replicated_deduplication_window_seconds = 604800,
+    min_age_to_force_merge_seconds = 7200,
+    min_age_to_force_merge_on_partition_only = 1
+COMMENT 'One row per request, whatever its outcome. SELECT ... FINAL is right whatever has happened to the pipeline.'
