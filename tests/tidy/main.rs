@@ -1,1 +1,13 @@
-//! Rules as tests.
+//! Rules of this repository, as tests: a rule that nobody runs is not one.
+//!
+//! A rule is a pure function from text to findings, tested on small bad inputs beside it, and then run over the workspace.
+
+mod source;
+mod finding;
+
+mod size;
+mod shape;
+mod direction;
+mod manifests;
+mod licences;
+mod examples;
