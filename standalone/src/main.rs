@@ -3,8 +3,15 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use weir::commands::Cli;
+use weir::commands::{BAD_USAGE, Cli};
 
 fn main() -> ExitCode {
-    weir::commands::run(Cli::parse())
+    match Cli::try_parse() {
+        Ok(cli) => weir::commands::run(cli),
+        Err(told) => {
+            // Help and version are answers; everything else is a mistake of the caller.
+            let _ = told.print();
+            if told.use_stderr() { ExitCode::from(BAD_USAGE) } else { ExitCode::SUCCESS }
+        }
+    }
 }

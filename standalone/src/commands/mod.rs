@@ -1,12 +1,18 @@
 //! The commands, one file each.
 
+mod stop;
+
 mod check;
+mod simulate;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::terminal;
+
+/// Exit code for mistakes in the configuration or on the command line.
+pub const BAD_USAGE: u8 = 64;
 
 /// Weir: an LLM gateway that relays streaming answers and never loses a token count.
 #[derive(Debug, Parser)]
@@ -19,6 +25,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Simulate(simulate::Arguments),
 }
 
 /// Why a command ended without success.
@@ -35,7 +42,7 @@ pub enum Failure {
 impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Configuration(_) => ExitCode::from(64),
+            Self::Configuration(_) => ExitCode::from(BAD_USAGE),
             Self::Failed(_) => ExitCode::from(1),
         }
     }
@@ -45,6 +52,7 @@ impl Failure {
 pub fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Simulate(arguments) => on_runtime(simulate::run(arguments)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,4 +61,15 @@ pub fn run(cli: Cli) -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("cannot start the asynchronous runtime: {error}")))?;
+    let ended = runtime.block_on(command);
+    // What still runs in the background is not waited for: whatever has to be finished, the command has finished.
+    runtime.shutdown_background();
+    ended
 }
