@@ -58,16 +58,33 @@ pub(super) struct Playback {
     wait: Option<Pin<Box<Sleep>>>,
     pace: Pace,
     had_first: bool,
+    flushed: bool,
     finish: Finish,
     ticket: Ticket,
 }
 
 impl Playback {
     pub(super) fn new(frames: Vec<Frame>, pace: Pace, finish: Finish, ticket: Ticket) -> Self {
-        let mut playback =
-            Self { frames: frames.into_iter(), next: None, wait: None, pace, had_first: false, finish, ticket };
+        let mut playback = Self {
+            frames: frames.into_iter(),
+            next: None,
+            wait: None,
+            pace,
+            had_first: false,
+            flushed: false,
+            finish,
+            ticket,
+        };
         playback.advance();
+        playback.note_break();
         playback
+    }
+
+    /// After the last frame, a client that leaves is not the cause of the end any more.
+    fn note_break(&mut self) {
+        if self.next.is_none() && matches!(self.finish, Finish::Cut | Finish::Stall) {
+            self.ticket.falls_as(Ending::Broken);
+        }
     }
 
     /// Takes the next frame in hand and starts its wait.
@@ -99,9 +116,14 @@ impl Body for Playback {
                 // Settled with the last frame and not after it: nobody asks for more than the last frame.
                 Finish::Complete { usage_reported } => self.ticket.settle(Ending::Completed, usage_reported),
                 Finish::Broken => self.ticket.settle(Ending::Broken, false),
-                Finish::Cut | Finish::Stall => self.ticket.falls_as(Ending::Broken),
+                Finish::Cut | Finish::Stall => self.note_break(),
             }
             return Poll::Ready(Some(Ok(BodyFrame::data(frame.bytes))));
+        }
+        if self.finish == Finish::Cut && !std::mem::replace(&mut self.flushed, true) {
+            // What was sent has to leave before the connection ends: an error throws away what is still buffered.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
         match self.finish {
             Finish::Complete { .. } | Finish::Broken => Poll::Ready(None),
