@@ -10,4 +10,5 @@ mod shape;
 mod direction;
 mod manifests;
 mod licences;
+mod prices;
 mod examples;
