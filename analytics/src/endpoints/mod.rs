@@ -1,0 +1,9 @@
+//! One file per endpoint: parameters -> statement -> reply. No arithmetic that SQL should do.
+
+mod aggregate;
+mod download;
+
+pub mod usage;
+pub mod costs;
+pub mod requests;
+pub mod request;

@@ -1,0 +1,49 @@
+//! `GET /v1/requests/{id}`: the whole story of one request.
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, State};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::params;
+use crate::queries::{self, Candidate, Opened, PriceTier, Request};
+use crate::server::Shared;
+
+/// Opened, tried, ended, and what the price was made of.
+#[derive(Serialize)]
+pub struct Story {
+    request_id: Uuid,
+    /// `open` until the terminal row is there, then `settled`.
+    state: &'static str,
+    opened: Option<Opened>,
+    candidates: Vec<Candidate>,
+    request: Option<Request>,
+    price: Vec<PriceTier>,
+}
+
+/// Answers one request.
+pub async fn answer(
+    State(app): Shared,
+    path: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Story>, Error> {
+    params::none(query.as_deref().unwrap_or_default())?;
+    // What is not text is not an id either.
+    let id = params::request_id(&path.map(|Path(id)| id).unwrap_or_default())?;
+    let (opened, candidates, request) = tokio::try_join!(
+        queries::opened(&app.clickhouse, id),
+        queries::candidates(&app.clickhouse, id),
+        queries::request(&app.clickhouse, id),
+    )?;
+    if opened.is_none() && request.is_none() && candidates.is_empty() {
+        return Err(Error::NoSuchRequest(id));
+    }
+    let price = match request.as_ref().map(|row| row.price_id.0.as_str()) {
+        None | Some("") => Vec::new(),
+        Some(price_id) => queries::price(&app.clickhouse, price_id).await?,
+    };
+    let state = if request.is_some() { "settled" } else { "open" };
+    Ok(Json(Story { request_id: id, state, opened, candidates, request, price }))
+}

@@ -1,0 +1,6 @@
+-- Every endpoint and key that was considered for one request.
+SELECT {{columns}}
+FROM candidates FINAL
+WHERE request_id = {request_id:UUID}
+ORDER BY candidate_index, attempt_index, seq
+LIMIT {row_limit:UInt64}

@@ -1,0 +1,160 @@
+//! Parameters -> typed rows, one function per `.sql`. No HTTP.
+
+mod cells;
+mod rows;
+mod statement;
+
+pub use cells::Text;
+pub use rows::{
+    Candidate, CandidateTotals, Costs, Grouped, Opened, Partition, PriceTier, Request, RequestTotals, TokenTotals,
+    Usage,
+};
+pub use statement::{Statement, Value};
+
+use uuid::Uuid;
+
+use self::statement::one_more;
+use crate::clickhouse::{ClickHouse, Error};
+use crate::params::{Aggregate, Search};
+
+/// Rows that the totals of a few days may have: names are bounded by the configuration, reasons by the code.
+const TOTALS_ROWS_MAX: usize = 5_000_000;
+/// Candidates that one request may have in its story.
+const CANDIDATES_MAX: usize = 1000;
+
+const REQUESTS: &str = include_str!("requests.sql");
+
+/// The statement of `/v1/usage`.
+pub fn usage(asked: &Aggregate, max_rows: usize) -> Statement {
+    Statement::new(include_str!("usage.sql"), one_more(max_rows)).aggregate(asked)
+}
+
+/// The statement of `/v1/costs`.
+pub fn costs(asked: &Aggregate, max_rows: usize) -> Statement {
+    Statement::new(include_str!("costs.sql"), one_more(max_rows)).aggregate(asked)
+}
+
+/// A page of requests and one more, newest first.
+pub async fn page(clickhouse: &ClickHouse, asked: &Search) -> Result<Vec<Request>, Error> {
+    let statement = Statement::new(REQUESTS, one_more(asked.limit)).fill("columns", "?fields");
+    let statement = statement.scope(asked.range, &asked.filters, asked.cursor.as_ref());
+    clickhouse.rows(&statement, asked.limit + 1).await
+}
+
+/// The statement of all requests in a range, as a file.
+pub fn requests(asked: &Search, max_rows: usize) -> Statement {
+    let statement = Statement::new(REQUESTS, one_more(max_rows)).fill("columns", "*");
+    statement.scope(asked.range, &asked.filters, asked.cursor.as_ref())
+}
+
+/// How a request ended.
+pub async fn request(clickhouse: &ClickHouse, id: Uuid) -> Result<Option<Request>, Error> {
+    let statement = of_request(include_str!("request.sql"), id, 2);
+    Ok(clickhouse.rows(&statement, 2).await?.pop())
+}
+
+/// How a request was let in.
+pub async fn opened(clickhouse: &ClickHouse, id: Uuid) -> Result<Option<Opened>, Error> {
+    let statement = of_request(include_str!("opened.sql"), id, 2);
+    Ok(clickhouse.rows(&statement, 2).await?.pop())
+}
+
+/// Every candidate of a request, in the order in which they were considered.
+pub async fn candidates(clickhouse: &ClickHouse, id: Uuid) -> Result<Vec<Candidate>, Error> {
+    let statement = of_request(include_str!("candidates.sql"), id, CANDIDATES_MAX);
+    clickhouse.rows(&statement, CANDIDATES_MAX).await
+}
+
+/// The entry of the price book of that id, tier by tier.
+pub async fn price(clickhouse: &ClickHouse, id: &str) -> Result<Vec<PriceTier>, Error> {
+    let statement = Statement::new(include_str!("price.sql"), 1000).fill("columns", "?fields");
+    clickhouse.rows(&statement.bind("price_id", Value::Text(id.to_owned())), 1000).await
+}
+
+fn of_request(template: &str, id: Uuid, max_rows: usize) -> Statement {
+    let row_limit = i64::try_from(max_rows).unwrap_or(i64::MAX);
+    Statement::new(template, row_limit).fill("columns", "?fields").bind("request_id", Value::Text(id.to_string()))
+}
+
+/// What each day's data is made of.
+pub async fn partitions(clickhouse: &ClickHouse) -> Result<Vec<Partition>, Error> {
+    let database = Value::Text(clickhouse.database().to_owned());
+    let statement = Statement::new(include_str!("partitions.sql"), one_more(TOTALS_ROWS_MAX));
+    clickhouse.rows(&statement.bind("database", database), TOTALS_ROWS_MAX).await
+}
+
+/// Whether the tables that this service reads are there.
+pub async fn check_tables(clickhouse: &ClickHouse) -> Result<(), Error> {
+    let database = Value::Text(clickhouse.database().to_owned());
+    let statement = Statement::new(include_str!("ready.sql"), 1).bind("database", database);
+    match clickhouse.rows::<u64>(&statement, 1).await?.first() {
+        Some(6) => Ok(()),
+        present => Err(Error::NotMigrated(format!("{} of 6 tables are there", present.unwrap_or(&0)))),
+    }
+}
+
+/// The names that may be labels.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// Configured clients.
+    pub clients: Vec<String>,
+    /// Configured providers.
+    pub providers: Vec<String>,
+    /// Configured models.
+    pub models: Vec<String>,
+}
+
+/// What days add to the totals of requests.
+pub async fn request_totals(
+    clickhouse: &ClickHouse,
+    days: &[String],
+    names: &Names,
+) -> Result<Vec<RequestTotals>, Error> {
+    let statement = totals(include_str!("request_totals.sql"), days)
+        .bind("clients", Value::List(names.clients.clone()))
+        .bind("providers", Value::List(names.providers.clone()))
+        .bind("models", Value::List(names.models.clone()));
+    clickhouse.rows(&statement, TOTALS_ROWS_MAX).await
+}
+
+/// What days add to the histograms of tokens; `bounds` are the buckets' upper ones.
+pub async fn token_totals(
+    clickhouse: &ClickHouse,
+    days: &[String],
+    names: &Names,
+    bounds: &[u64],
+) -> Result<Vec<TokenTotals>, Error> {
+    let statement = totals(include_str!("token_totals.sql"), days)
+        .bind("providers", Value::List(names.providers.clone()))
+        .bind("models", Value::List(names.models.clone()))
+        .bind("bounds", Value::Numbers(bounds.to_vec()));
+    clickhouse.rows(&statement, TOTALS_ROWS_MAX).await
+}
+
+/// What days add to the totals of candidates.
+pub async fn candidate_totals(clickhouse: &ClickHouse, days: &[String]) -> Result<Vec<CandidateTotals>, Error> {
+    clickhouse.rows(&totals(include_str!("candidate_totals.sql"), days), TOTALS_ROWS_MAX).await
+}
+
+/// Requests that are running, or wait for a gateway's ledger to settle them.
+pub async fn open_requests(clickhouse: &ClickHouse) -> Result<u64, Error> {
+    count(clickhouse, include_str!("open_requests.sql")).await
+}
+
+/// Events that could not become rows.
+pub async fn dead_letters(clickhouse: &ClickHouse) -> Result<u64, Error> {
+    count(clickhouse, include_str!("dead_letters.sql")).await
+}
+
+async fn count(clickhouse: &ClickHouse, template: &str) -> Result<u64, Error> {
+    let rows: Vec<u64> = clickhouse.rows(&Statement::new(template, 1), 1).await?;
+    // `count()` without groups has one row, whatever it counts.
+    rows.first().copied().ok_or_else(|| Error::Failed("a count came without its row".to_owned()))
+}
+
+fn totals(template: &str, days: &[String]) -> Statement {
+    Statement::new(template, one_more(TOTALS_ROWS_MAX)).bind("partitions", Value::List(days.to_vec()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+-- How one request was let in.
+SELECT {{columns}}
+FROM opened FINAL
+WHERE request_id = {request_id:UUID}
+ORDER BY recorded_at
+LIMIT {row_limit:UInt64}

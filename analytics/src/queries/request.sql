@@ -1,0 +1,6 @@
+-- How one request ended.
+SELECT {{columns}}
+FROM requests FINAL
+WHERE request_id = {request_id:UUID}
+ORDER BY recorded_at
+LIMIT {row_limit:UInt64}

@@ -1,0 +1,107 @@
+//! How statements are put together, and that callers' words stay out of them.
+
+use schemas::time::Timestamp;
+
+use super::*;
+
+fn now() -> Timestamp {
+    Timestamp::from_micros(1_795_262_400_000_000)
+}
+
+fn asked(query: &str) -> Aggregate {
+    Aggregate::parse(query, now()).unwrap()
+}
+
+/// The statement from its first `SELECT` on, with white space made even.
+fn sql(statement: &Statement) -> String {
+    statement.sql.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join(" ").replace("  ", " ")
+}
+
+#[test]
+fn groups_filters_and_buckets_are_filled_in() {
+    let asked = asked("interval=hour&group_by=tag:team,user&client=a&tag:team=x&tag:team=y");
+    let statement = costs(&asked, 10);
+    let text = sql(&statement);
+    for part in [
+        "toUnixTimestamp(toDateTime(toStartOfHour(received_at), 'UTC')) AS bucket",
+        "[toString(tags[{group_tag_0:String}]), toString(`user`)]::Array(String) AS groups",
+        "AND `client` IN {filter_0:Array(String)}",
+        "AND tags[{filter_tag_1:String}] IN {filter_1:Array(String)}",
+        "GROUP BY bucket, tags[{group_tag_0:String}], `user`",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let value = |name: &str| statement.values.iter().find(|(bound, _)| bound == name).map(|(_, value)| value.clone());
+    assert_eq!(value("group_tag_0"), Some(Value::Text("team".into())));
+    assert_eq!(value("filter_1"), Some(Value::List(vec!["x".into(), "y".into()])));
+    assert_eq!(value("to_micros"), Some(Value::Integer(now().as_micros())));
+    assert_eq!(value("row_limit"), Some(Value::Integer(11)));
+}
+
+#[test]
+fn nothing_that_a_caller_sends_is_in_the_text() {
+    let hostile = "x')%20OR%201=1--%7B%7Bscope%7D%7D%3F";
+    let query = format!("group_by=tag:{hostile}&client={hostile}&user={hostile}&tag:{hostile}={hostile}");
+    let asked = asked(&query);
+    for statement in [usage(&asked, 10), costs(&asked, 10), costs(&asked, 10).flattened(&asked)] {
+        assert!(!statement.sql.contains("OR 1=1"), "{}", statement.sql);
+        assert!(!statement.sql.contains("{{"), "a placeholder is left: {}", statement.sql);
+        assert!(!statement.sql.contains('?'), "the client would take it for its own: {}", statement.sql);
+    }
+}
+
+#[test]
+fn every_parameter_of_a_statement_is_bound_and_no_other() {
+    let asked = asked("interval=day&group_by=tag:a,client,tag:b&tag:c=1&model=m&user=");
+    let search = Search::parse("client=a&cursor=1.9.5.00000000-0000-0000-0000-000000000007", now()).unwrap();
+    let id = Uuid::nil();
+    let days = ["20260101".to_owned()];
+    for statement in [
+        usage(&asked, 1),
+        costs(&asked, 1).flattened(&asked),
+        requests(&search, 1),
+        of_request(include_str!("request.sql"), id, 1),
+        of_request(include_str!("candidates.sql"), id, 1),
+        of_request(include_str!("opened.sql"), id, 1),
+        totals(include_str!("candidate_totals.sql"), &days),
+    ] {
+        let mut named: Vec<&str> =
+            statement.sql.split('{').skip(1).filter_map(|rest| rest.split_once(':').map(|(name, _)| name)).collect();
+        let mut bound: Vec<&str> = statement.values.iter().map(|(name, _)| name.as_str()).collect();
+        named.sort_unstable();
+        named.dedup();
+        bound.sort_unstable();
+        assert_eq!(named, bound, "{}", statement.sql);
+    }
+}
+
+#[test]
+fn files_have_a_column_per_dimension() {
+    let asked = asked("interval=day&group_by=client,tag:team");
+    let text = sql(&costs(&asked, 10).flattened(&asked));
+    let columns = "SELECT toDateTime(bucket, 'UTC') AS bucket, nullIf(groups[1], '') AS `client`, \
+                   nullIf(groups[2], '') AS `tag_2`, * EXCEPT (bucket, groups)";
+    assert!(text.starts_with(columns), "{text}");
+}
+
+/// Column names of a `CREATE TABLE` of the contract.
+fn columns_of(table: &str) -> Vec<&'static str> {
+    let migration = schemas::migrations::ALL.iter().find(|migration| migration.name.ends_with(table)).unwrap();
+    migration.sql.lines().filter_map(|line| line.strip_prefix("    `")?.split('`').next()).collect()
+}
+
+#[test]
+fn rows_have_the_columns_of_their_tables() {
+    fn columns<T: ::clickhouse::Row>() -> Vec<&'static str> {
+        T::COLUMN_NAMES.to_vec()
+    }
+    assert_eq!(columns::<Request>(), columns_of("_requests"));
+    assert_eq!(columns::<Opened>(), columns_of("_opened"));
+    let known_from_the_request = ["request_id", "received_at", "client"];
+    let mut candidates = columns_of("_candidates");
+    candidates.retain(|column| !known_from_the_request.contains(column));
+    assert_eq!(columns::<Candidate>(), candidates);
+    let mut prices = columns_of("_prices");
+    prices.retain(|column| *column != "recorded_at");
+    assert_eq!(columns::<PriceTier>(), prices);
+}
