@@ -1,0 +1,23 @@
+//! Path, authentication and the version header that the API insists on.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use schemas::config::Secret;
+use url::Url;
+
+use crate::formats::endpoint::join;
+use crate::formats::headers::{UnusableSecret, secret_value};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
+pub(crate) fn upstream_url(base_url: &Url) -> Url {
+    join(base_url, "v1", &["messages"])
+}
+
+pub(crate) fn add_headers(headers: &mut HeaderMap, secret: Option<&Secret>) -> Result<(), UnusableSecret> {
+    if let Some(secret) = secret {
+        headers.insert(API_KEY, secret_value(secret.expose())?);
+    }
+    headers.entry(VERSION).or_insert(HeaderValue::from_static("2023-06-01"));
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! The API dialects: what the gateway reads of a request and of an answer, and the little that it changes.
+//!
+//! Each operation is one `match` into the folder's function of the same name. Nothing here does I/O; whatever is not
+//! named passes through untouched, byte for byte.
+
+mod json;
+mod scan;
+
+mod credentials;
+mod headers;
+mod request;
+mod endpoint;
+
+mod failure;
+mod reading;
+mod stream;
+mod own_error;
+
+pub mod anthropic;
+pub mod openai_chat;
+
+#[cfg(test)]
+mod corpus;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use schemas::config::Secret;
+use schemas::outcome::Format;
+use url::Url;
+
+pub use self::credentials::{client_key, forward_query};
+pub use self::headers::{
+    UnusableSecret, downstream_headers, forward_request_header, forward_response_header, is_event_stream,
+};
+pub use self::own_error::OwnError;
+pub use self::reading::{Reading, UpstreamError};
+pub use self::request::{InvalidBody, Peeked, Rewritten};
+pub use self::stream::StreamReader;
+
+/// Reads what the gateway needs of a request body.
+pub fn peek(format: Format, body: &Bytes) -> Result<Peeked, InvalidBody> {
+    match format {
+        Format::Anthropic => anthropic::request::peek(body),
+        Format::OpenaiChat => openai_chat::request::peek(body),
+        Format::OpenaiResponses | Format::Gemini => Err(InvalidBody::not_served(format)),
+    }
+}
+
+/// Puts the upstream's model name into the body and asks for usage where the client did not.
+///
+/// Only those bytes change; if none has to, the result is the same [`Bytes`].
+pub fn rewrite(body: &Bytes, peeked: &Peeked, upstream_model: &str) -> Rewritten {
+    request::rewrite(body, peeked, upstream_model)
+}
+
+/// Where a request goes: the format's path on the endpoint's base URL, whose own version segment is not doubled (R4).
+pub fn upstream_url(format: Format, base_url: &Url, model: &str, stream: bool) -> Url {
+    let _ = (model, stream);
+    match format {
+        Format::Anthropic => anthropic::endpoint::upstream_url(base_url),
+        Format::OpenaiChat | Format::OpenaiResponses | Format::Gemini => openai_chat::endpoint::upstream_url(base_url),
+    }
+}
+
+/// The headers of the upstream request: the client's, filtered, with our authentication and what the format requires.
+pub fn upstream_headers(
+    format: Format,
+    client: &HeaderMap,
+    secret: Option<&Secret>,
+) -> Result<HeaderMap, UnusableSecret> {
+    let mut headers = headers::from_client(client);
+    match format {
+        Format::Anthropic => anthropic::endpoint::add_headers(&mut headers, secret)?,
+        Format::OpenaiChat | Format::OpenaiResponses | Format::Gemini => {
+            openai_chat::endpoint::add_headers(&mut headers, secret)?;
+        }
+    }
+    Ok(headers)
+}
+
+/// Reads a whole body that came with a success status. It never fails: what cannot be read is an error in the reading.
+pub fn read_body(format: Format, body: &[u8]) -> Reading {
+    match format {
+        Format::Anthropic => anthropic::response::read(body),
+        Format::OpenaiChat | Format::OpenaiResponses | Format::Gemini => openai_chat::response::read(body),
+    }
+}
+
+/// Reads the body that came with an error status, whatever its shape (W26).
+pub fn read_error(format: Format, status: u16, body: &[u8]) -> UpstreamError {
+    match format {
+        Format::Anthropic => anthropic::error::read(status, body),
+        Format::OpenaiChat | Format::OpenaiResponses | Format::Gemini => openai_chat::error::read(status, body),
+    }
+}
+
+/// One of our own errors as a body in the caller's dialect, as its SDKs parse it.
+pub fn error_body(format: Format, error: &OwnError<'_>) -> Bytes {
+    match format {
+        Format::Anthropic => anthropic::error::body(error),
+        Format::OpenaiChat | Format::OpenaiResponses | Format::Gemini => openai_chat::error::body(error),
+    }
+}
+
+/// The same as an SSE event, for an answer that breaks after its first bytes went out. It never looks like a clean end.
+///
+/// Inside a running stream use [`StreamReader::error_event`], which first closes an event that was cut.
+pub fn error_event(format: Format, error: &OwnError<'_>) -> Bytes {
+    match format {
+        Format::Anthropic => anthropic::error::event(error),
+        Format::OpenaiChat | Format::OpenaiResponses | Format::Gemini => openai_chat::error::event(error),
+    }
+}

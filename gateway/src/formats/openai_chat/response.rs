@@ -1,0 +1,109 @@
+//! A whole chat completion.
+
+use serde_json::value::RawValue;
+
+use super::{error, usage};
+use crate::formats::failure;
+use crate::formats::json::{self, Object};
+use crate::formats::reading::Reading;
+
+pub(crate) fn read(body: &[u8]) -> Reading {
+    let text = failure::body_text(body);
+    let Ok(completion) = Object::parse(&text) else { return Reading::invalid(failure::describe(&text)) };
+    let mut reading = Reading::default();
+    read_members(&completion, "message", &mut reading);
+    if let Some(error) = error::in_band(&completion) {
+        reading.fail(error);
+    } else if completion.get("choices").is_none() {
+        return Reading::invalid(format!("no completion: {}", failure::describe(&text)));
+    }
+    reading
+}
+
+/// Reads a completion or a chunk of one; the first holds each choice's content in `message`, the second in `delta`.
+pub(crate) fn read_members(completion: &Object<'_>, content: &str, reading: &mut Reading) {
+    if reading.model_reported.is_none() {
+        reading.model_reported = completion.text("model").filter(|model| !model.is_empty()).map(Into::into);
+    }
+    let choices = completion.array("choices");
+    for choice in &choices {
+        let Ok(choice) = Object::parse(choice.get()) else { continue };
+        if let Some(message) = choice.object(content) {
+            tally(&message, reading);
+        }
+        if let Some(reason) = choice.text("finish_reason").filter(|reason| !reason.is_empty()) {
+            if choice.count("index").unwrap_or(0) == 0 {
+                reading.stop_reason = Some(reason.into_owned());
+            }
+            reading.complete();
+        }
+    }
+    read_usage(completion, &choices, reading);
+}
+
+/// Usage stands at the top, in Groq's `x_groq`, or inside a choice; the last that counts anything is the one.
+fn read_usage(completion: &Object<'_>, choices: &[&RawValue], reading: &mut Reading) {
+    let Some(raw) = completion
+        .get("usage")
+        .or_else(|| completion.object("x_groq")?.get("usage"))
+        .or_else(|| choices.iter().find_map(|choice| usage_in(choice)))
+    else {
+        return;
+    };
+    let Ok(object) = Object::parse(raw.get()) else { return };
+    let later = usage::normalise(&object);
+    if usage::counts(&later) || !usage::counts(&reading.usage) {
+        reading.usage = later;
+        reading.usage_is_final = true;
+        let verbatim = reading.raw_usage.get_or_insert_default();
+        verbatim.clear();
+        verbatim.push_str(raw.get());
+    }
+}
+
+fn usage_in(choice: &RawValue) -> Option<&RawValue> {
+    Object::parse(choice.get()).ok()?.get("usage")
+}
+
+/// Counts what a message or delta holds. `content` may be a string, a list of parts, or an object.
+fn tally(message: &Object<'_>, reading: &mut Reading) {
+    let before = reading.text_chars + reading.other_chars;
+    if let Some(content) = message.get("content") {
+        tally_content(content, reading);
+    }
+    let reasoning = message.get("reasoning_content").or_else(|| message.get("reasoning"));
+    for other in [reasoning, message.get("refusal")].into_iter().flatten() {
+        reading.other_chars += chars(other);
+    }
+    let calls = message.array("tool_calls");
+    let functions = calls.iter().filter_map(|call| Object::parse(call.get()).ok()?.object("function"));
+    for function in functions.chain(message.object("function_call")) {
+        reading.other_chars += function.get("arguments").map_or(0, chars);
+    }
+    let has_other = ["tool_calls", "function_call", "audio", "images", "annotations", "reasoning_details"]
+        .iter()
+        .any(|name| message.get(name).is_some_and(|value| !matches!(value.get(), "[]" | "{}")));
+    reading.has_content |= has_other || reading.text_chars + reading.other_chars > before;
+}
+
+fn tally_content(content: &RawValue, reading: &mut Reading) {
+    let mut parts = json::elements(content);
+    if parts.is_empty() {
+        parts.push(content);
+    }
+    for part in parts {
+        let Ok(part) = Object::parse(part.get()) else {
+            reading.text_chars += chars(part);
+            continue;
+        };
+        reading.has_content = true;
+        reading.text_chars += part.get("text").map_or(0, chars);
+        let thinking = part.array("thinking");
+        let texts = thinking.iter().filter_map(|part| Object::parse(part.get()).ok()?.get("text"));
+        reading.other_chars += texts.map(chars).sum::<u64>();
+    }
+}
+
+fn chars(value: &RawValue) -> u64 {
+    json::text(value).map_or(0, |text| text.chars().count() as u64)
+}

@@ -1,0 +1,66 @@
+//! What an answer has told so far.
+
+use schemas::usage::Usage;
+
+/// What has been read of an answer, streamed or whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Token counts, in Weir's one definition.
+    pub usage: Usage,
+    /// Whether the provider has said its last word on them. Until then the output of an Anthropic stream is a
+    /// placeholder from its first event.
+    pub usage_is_final: bool,
+    /// The provider's own usage object: verbatim, or merged from several events where the format spreads it.
+    pub raw_usage: Option<String>,
+    /// The provider's stop reason, verbatim; of the first choice.
+    pub stop_reason: Option<String>,
+    /// The model that the provider says has answered.
+    pub model_reported: Option<String>,
+    /// Whether the answer reached its proper end and carries no error. Length stops and refusals are proper ends.
+    pub completed: bool,
+    /// The error inside the answer.
+    pub error: Option<UpstreamError>,
+    /// Whether something of the answer itself has come: text, reasoning, a tool call, a refusal, an image, or its end.
+    pub has_content: bool,
+    /// SSE events seen; 0 for a plain body.
+    pub events: u64,
+    /// Unicode characters of answer text seen, over all choices.
+    pub text_chars: u64,
+    /// Unicode characters of other billed output seen: reasoning, refusals, the arguments of tool calls.
+    pub other_chars: u64,
+    /// Events that were to be read and could not be: not JSON, or larger than the reader's bound (W32).
+    pub unreadable_events: u64,
+}
+
+impl Reading {
+    /// Notes an error; the first one stands, and an answer with an error is never complete.
+    pub(super) fn fail(&mut self, error: UpstreamError) {
+        self.completed = false;
+        self.error.get_or_insert(error);
+    }
+
+    /// Notes the proper end.
+    pub(super) fn complete(&mut self) {
+        self.has_content = true;
+        self.completed = self.error.is_none();
+    }
+
+    /// A reading of what is no answer at all.
+    pub(super) fn invalid(message: String) -> Self {
+        let error = UpstreamError { kind: "invalid_body".to_owned(), code: None, status: None, message };
+        Self { error: Some(error), ..Self::default() }
+    }
+}
+
+/// An error as the provider told it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamError {
+    /// The provider's error type; empty when it gave none.
+    pub kind: String,
+    /// The provider's error code, as text.
+    pub code: Option<String>,
+    /// The HTTP status, or the one that the body names.
+    pub status: Option<u16>,
+    /// What the provider says; cut where it is stored.
+    pub message: String,
+}

@@ -1,0 +1,155 @@
+//! Walks over a JSON text once, without building anything: which keys are there, at which depth, with what value.
+//!
+//! Deltas are the bulk of every stream and carry nothing to account for. This walk tells at a few nanoseconds per
+//! member whether an event is worth decoding, and counts the characters of the deltas that are not.
+
+use memchr::{memchr, memchr2};
+
+/// A key, and the text from its value's first byte on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member<'a> {
+    /// The key as spelt, without its quotes.
+    pub(super) key: &'a [u8],
+    /// The text from the value's first byte to the end of the whole text.
+    pub(super) rest: &'a [u8],
+    /// 1 for the outermost object; arrays count.
+    pub(super) depth: u32,
+}
+
+impl<'a> Member<'a> {
+    /// Whether the value is `null`.
+    pub(super) fn is_null(&self) -> bool {
+        self.rest.starts_with(b"null")
+    }
+
+    /// The value as spelt between its quotes, if it is a string.
+    pub(super) fn string(&self) -> Option<&'a [u8]> {
+        let inner = self.rest.strip_prefix(b"\"")?;
+        inner.get(..string_length(inner)?)
+    }
+
+    /// Whether the value is a string with something in it.
+    pub(super) fn is_nonempty_string(&self) -> bool {
+        matches!(self.rest, [b'"', second, ..] if *second != b'"')
+    }
+
+    /// Unicode characters in the value, 0 if it is no string.
+    pub(super) fn chars(&self) -> u64 {
+        self.string().map_or(0, string_chars)
+    }
+}
+
+/// All members of all objects in a JSON text, in order.
+///
+/// Broken text yields what can be told from it and then ends.
+pub(super) struct Members<'a> {
+    json: &'a [u8],
+    depth: u32,
+}
+
+impl<'a> Members<'a> {
+    pub(super) fn of(json: &'a [u8]) -> Self {
+        Self { json, depth: 0 }
+    }
+
+    /// Goes to the first byte after the next opening quote.
+    fn enter_string(&mut self) -> Option<&'a [u8]> {
+        for (at, byte) in self.json.iter().enumerate() {
+            match byte {
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+                b'"' => return self.json.get(at + 1..),
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = Member<'a>;
+
+    fn next(&mut self) -> Option<Member<'a>> {
+        loop {
+            let inner = self.enter_string()?;
+            let length = string_length(inner)?;
+            self.json = inner.get(length + 1..)?;
+            let after = self.json.trim_ascii_start();
+            if let Some(rest) = after.strip_prefix(b":") {
+                self.json = rest;
+                return Some(Member { key: inner.get(..length)?, rest: rest.trim_ascii_start(), depth: self.depth });
+            }
+        }
+    }
+}
+
+/// The length of a string's text, given from after its opening quote. `None` if it does not end.
+fn string_length(inner: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += memchr2(b'"', b'\\', inner.get(at..)?)?;
+        if inner.get(at) == Some(&b'"') {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
+/// The number of Unicode characters that a string's text, escapes included, stands for.
+fn string_chars(mut text: &[u8]) -> u64 {
+    let mut chars = 0;
+    while let Some(at) = memchr(b'\\', text) {
+        let (plain, escape) = text.split_at(at);
+        chars += plain_chars(plain);
+        let (length, is_char) = match escape {
+            // The second half of a pair belongs to the first.
+            [b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', ..] => (6, 0),
+            [b'\\', b'u', ..] => (6, 1),
+            _ => (2, 1),
+        };
+        chars += is_char;
+        text = escape.get(length..).unwrap_or_default();
+    }
+    chars + plain_chars(text)
+}
+
+/// UTF-8 characters: every byte that does not continue one begins one.
+fn plain_chars(text: &[u8]) -> u64 {
+    text.iter().filter(|byte| (**byte & 0xC0) != 0x80).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_members_at_their_depth_and_nothing_inside_strings() {
+        let json = br#"{"a":"say \"b\": 1","list":[{"c" : null}, "d"], "e\\":{"f":"g"}}"#;
+        let found: Vec<_> = Members::of(json).map(|member| (member.key, member.depth)).collect();
+        assert_eq!(found, [(&b"a"[..], 1), (b"list", 1), (b"c", 3), (b"e\\\\", 1), (b"f", 2)]);
+        let values: Vec<_> = Members::of(json).map(|member| (member.string(), member.is_null())).collect();
+        assert_eq!(values[0].0, Some(&br#"say \"b\": 1"#[..]));
+        assert!(values[2].1 && values[4].0 == Some(b"g"));
+    }
+
+    #[test]
+    fn counts_characters_through_escapes() {
+        for text in ["", "plain", "h\u{e9}llo \u{4f60}\u{1f600}", "a\"b\\c\nd", "\u{1}\u{7f}"] {
+            let json = serde_json::to_string(&serde_json::json!({ "t": text })).unwrap();
+            let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+            for json in [json, format!("{{\"t\": \"{escaped}\"}}")] {
+                let member = Members::of(json.as_bytes()).next().unwrap();
+                assert_eq!(member.chars(), text.chars().count() as u64, "{json}");
+            }
+        }
+    }
+
+    #[test]
+    fn survives_broken_text() {
+        for broken in ["", "{", "\"", "{\"a", "{\"a\":\"b", "{\"a\\", "}}}]\"a\":1", "\"a\":\"\\u12"] {
+            for member in Members::of(broken.as_bytes()) {
+                let _ = (member.chars(), member.string(), member.is_null());
+            }
+        }
+    }
+}
