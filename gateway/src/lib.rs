@@ -1,1 +1,64 @@
-//! Placeholder until the service lands.
+//! The gateway: relays answers as they come and writes what they used into its ledger.
+//!
+//! A request flows one way through [`pipeline`]; what it ends in goes into [`ledger`], whose shipper brings it to NATS.
+
+pub mod pipeline;
+
+pub mod formats;
+pub mod upstream;
+pub mod ledger;
+
+mod app;
+mod catalog;
+mod clients;
+pub mod metrics;
+mod ops;
+mod server;
+pub mod telemetry;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemas::config::Config;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use app::StartError;
+
+/// Sockets that the caller has bound, so that it knows their addresses before anything runs.
+#[derive(Debug)]
+pub struct Listeners {
+    /// Where clients connect.
+    pub clients: TcpListener,
+    /// `/metrics`, `/healthz`, `/readyz`.
+    pub ops: TcpListener,
+}
+
+/// Serves until `shutdown` is cancelled, then lets running requests finish and ships the ledger, both within
+/// `[gateway] shutdown_timeout`.
+pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationToken) -> Result<(), StartError> {
+    let grace = config.gateway.shutdown_timeout.0;
+    let ledger = Arc::new(app::open_ledger(&config)?);
+    let app = Arc::new(app::App::build(&config, Arc::clone(&ledger))?);
+    let shipping = CancellationToken::new();
+    let shipper = ledger::spawn_shipper(ledger::ShipperOptions {
+        ledger: Arc::clone(&ledger),
+        nats: config.nats.clone(),
+        metrics: Arc::clone(&app.metrics),
+        shutdown: shipping.clone(),
+        grace,
+    })
+    .map_err(StartError::Shipper)?;
+    let syncing = tokio::spawn(app::sync_periodically(Arc::clone(&ledger)));
+    let ops = tokio::spawn(ops::serve(listeners.ops, Arc::clone(&app), shipper.connected()));
+
+    let connections = server::serve(listeners.clients, Arc::clone(&app), shutdown).await;
+    app.finish_requests(grace).await;
+    // All requests are settled; their last bytes need a moment to leave.
+    connections.finish(Duration::from_secs(2)).await;
+    shipping.cancel();
+    shipper.finished().await;
+    syncing.abort();
+    ops.abort();
+    Ok(())
+}

@@ -21,10 +21,15 @@ impl PackBuilder {
         if !fits && !self.seqs.is_empty() {
             return false;
         }
+        self.push_journaled(seq, line);
+        true
+    }
+
+    /// Adds an event to a pack whose content is settled already: its bounds held when it was made the first time.
+    pub fn push_journaled(&mut self, seq: u64, line: &[u8]) {
         self.bytes.extend_from_slice(line);
         self.bytes.push(b'\n');
         self.seqs.push(seq);
-        true
     }
 
     /// Whether nothing was added yet.

@@ -1,0 +1,129 @@
+//! Who may send requests: keys are kept and compared as SHA-256 digests only.
+
+use std::collections::BTreeMap;
+
+use schemas::config::{Client, ClientKey, Mistake, Mistakes};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// A client that a key was recognised as.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) name: String,
+    pub(crate) tags: BTreeMap<String, String>,
+    models: Vec<String>,
+}
+
+/// All clients, by the digest of their keys.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    callers: Vec<Caller>,
+    keys: BTreeMap<[u8; 32], usize>,
+}
+
+impl Clients {
+    pub(crate) fn build(clients: &[Client]) -> Result<Self, Mistakes> {
+        let (mut callers, mut keys, mut mistakes) = (Vec::new(), BTreeMap::new(), Vec::new());
+        for (at, client) in clients.iter().enumerate() {
+            for key in &client.keys {
+                let fail = |message: String| Mistake { path: format!("clients[{at}].key"), message };
+                match digest_of(key) {
+                    Ok(digest) => {
+                        if keys.insert(digest, at).is_some_and(|other| other != at) {
+                            mistakes.push(fail("another client has the same key: give each its own".to_owned()));
+                        }
+                    }
+                    Err(message) => mistakes.push(fail(message)),
+                }
+            }
+            callers.push(Caller {
+                name: client.name.clone(),
+                tags: client.tags.clone(),
+                models: client.models.clone(),
+            });
+        }
+        if mistakes.is_empty() { Ok(Self { callers, keys }) } else { Err(Mistakes(mistakes)) }
+    }
+
+    /// Recognises a key. The look-up is by digest, so its timing tells nothing about any key.
+    pub(crate) fn recognise(&self, key: &str) -> Option<&Caller> {
+        let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+        let (known, at) = self.keys.get_key_value(&digest)?;
+        bool::from(known.ct_eq(&digest)).then(|| self.callers.get(*at)).flatten()
+    }
+}
+
+fn digest_of(key: &ClientKey) -> Result<[u8; 32], String> {
+    match key {
+        ClientKey::Sha256(digest) => Ok(*digest),
+        ClientKey::Secret(secret) => Ok(Sha256::digest(secret.resolve()?.expose().as_bytes()).into()),
+    }
+}
+
+impl Caller {
+    /// Whether this client may use the model.
+    pub(crate) fn may_use(&self, model: &str) -> bool {
+        self.models.iter().any(|glob| glob_matches(glob, model))
+    }
+}
+
+/// `*` stands for any run of characters; everything else for itself.
+fn glob_matches(glob: &str, text: &str) -> bool {
+    let Some((prefix, rest)) = glob.split_once('*') else { return glob == text };
+    let Some(mut text) = text.strip_prefix(prefix) else { return false };
+    let mut pieces: Vec<&str> = rest.split('*').collect();
+    let last = pieces.pop().unwrap_or_default();
+    for piece in pieces {
+        match text.find(piece) {
+            Some(at) => text = text.get(at + piece.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    text.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::config::Config;
+
+    use super::*;
+
+    fn clients(text: &str) -> Result<Clients, Mistakes> {
+        Clients::build(&Config::parse(text, &BTreeMap::new()).unwrap().clients)
+    }
+
+    #[test]
+    fn keys_are_recognised_by_digest_also_while_one_is_rotated() {
+        // sha256("secret-1")
+        let digest: String = Sha256::digest(b"secret-1").iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = format!("[[clients]]\nname = \"a\"\nkey = [{{ sha256 = \"{digest}\" }}, {{ plain = \"secret-2\" }}]");
+        let clients = clients(&text).unwrap();
+        for key in ["secret-1", "secret-2"] {
+            assert_eq!(clients.recognise(key).unwrap().name, "a");
+        }
+        assert!(clients.recognise(&digest).is_none() && clients.recognise("").is_none());
+    }
+
+    #[test]
+    fn two_clients_cannot_share_a_key() {
+        let text = "[[clients]]\nname = \"a\"\nkey = { plain = \"x\" }\n[[clients]]\nname = \"b\"\nkey = { plain = \"x\" }";
+        let mistakes = clients(text).unwrap_err();
+        assert_eq!(mistakes.0[0].path, "clients[1].key");
+        assert!(!mistakes.to_string().contains("\"x\""));
+    }
+
+    #[test]
+    fn globs_match_whole_names() {
+        for (glob, text, expected) in [
+            ("*", "anything", true),
+            ("gpt-*", "gpt-4o", true),
+            ("gpt-*", "my-gpt-4o", false),
+            ("*-mini", "gpt-4o-mini", true),
+            ("claude-*-4*", "claude-sonnet-4-5", true),
+            ("gpt-4o", "gpt-4o-mini", false),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(glob_matches(glob, text), expected, "{glob} {text}");
+        }
+    }
+}

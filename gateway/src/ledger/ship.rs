@@ -1,0 +1,318 @@
+//! From the ledger to NATS: packs with acknowledged publishes, retried for ever.
+//!
+//! The shipper has a thread and a runtime of its own, so that nothing it does (reading files, waiting for NATS) can
+//! delay a request. It holds a bounded number of packs in memory; while NATS is away the ledger grows, the memory does not.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::{self, stream};
+use async_nats::{Client, HeaderMap};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use schemas::config::Nats;
+use schemas::events::Head;
+use schemas::progress::Progress;
+use schemas::subjects;
+use tokio_util::sync::CancellationToken;
+
+use super::Ledger;
+use super::cursor::Cursor;
+use super::packer::{Pack, Packer};
+use crate::metrics::Metrics;
+
+/// Packs under way at once; with packs of at most 256 KiB this bounds the shipper's memory at 16 MiB.
+const IN_FLIGHT_MAX: usize = 64;
+/// After this long an unanswered publish counts as unknown and is sent again under the same id.
+const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How often the recorder's watermark is read.
+const WATERMARK_PERIOD: Duration = Duration::from_secs(2);
+
+/// What a shipper needs.
+pub struct ShipperOptions {
+    /// The ledger to ship.
+    pub ledger: Arc<Ledger>,
+    /// Where to.
+    pub nats: Nats,
+    /// Counts what is published.
+    pub metrics: Arc<Metrics>,
+    /// Asks the shipper to send what is left and stop.
+    pub shutdown: CancellationToken,
+    /// How long it may take for that.
+    pub grace: Duration,
+}
+
+/// The running shipper.
+pub struct Shipper {
+    thread: JoinHandle<()>,
+    connected: Arc<AtomicBool>,
+}
+
+impl Shipper {
+    /// Whether NATS is connected right now.
+    pub fn connected(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.connected)
+    }
+
+    /// Waits for the end, without blocking the runtime.
+    pub async fn finished(self) {
+        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the shipper ended badly; what it did not send is still in the ledger");
+        }
+    }
+}
+
+/// Starts the shipper's thread.
+pub fn spawn_shipper(options: ShipperOptions) -> io::Result<Shipper> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let connected = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&connected);
+    let thread = std::thread::Builder::new().name("weir-shipper".to_owned()).spawn(move || {
+        runtime.block_on(ship(options, seen));
+    })?;
+    Ok(Shipper { thread, connected })
+}
+
+async fn ship(options: ShipperOptions, connected: Arc<AtomicBool>) {
+    let ShipperOptions { ledger, nats, metrics, shutdown, grace } = options;
+    // Everything below ends with this token: at once when asked to with nothing left, else when the grace is over.
+    let stop = CancellationToken::new();
+    let work = async {
+        let Some(context) = connect(&nats, Arc::clone(&connected), &stop).await else { return };
+        let line = Line { ledger: &ledger, context: &context, metrics: &metrics, stop: &stop };
+        tokio::join!(trim_behind(&line, &nats, &shutdown), line.send_all(&shutdown));
+    };
+    let deadline = async {
+        shutdown.cancelled().await;
+        // With NATS away there is nothing to wait for: the next start ships what is left.
+        let reachable = connected.load(Ordering::Relaxed);
+        tokio::time::sleep(if reachable { grace } else { grace.min(Duration::from_secs(1)) }).await;
+        stop.cancel();
+    };
+    tokio::select! {
+        () = work => {}
+        () = deadline => tracing::warn!("stopped before all events were published: they are in the ledger and go out at the next start"),
+    }
+}
+
+/// Connects and makes sure that the streams exist; tries until it succeeds.
+async fn connect(nats: &Nats, connected: Arc<AtomicBool>, stop: &CancellationToken) -> Option<jetstream::Context> {
+    let mut backoff = Backoff::default();
+    let client = loop {
+        match client(nats, Arc::clone(&connected)).await {
+            Ok(client) => break client,
+            // Only a wrong address or credentials file ends here: an absent server is retried inside the client.
+            Err(error) => tracing::error!(%error, "cannot use the configured NATS address; trying again"),
+        }
+        backoff.wait(stop).await?;
+    };
+    let mut context = jetstream::new(client);
+    context.set_timeout(ACK_TIMEOUT);
+    for partition in 0..nats.partitions {
+        let mut backoff = Backoff::default();
+        while let Err(error) = context.get_or_create_stream(stream_config(nats, partition)).await {
+            tracing::warn!(%error, partition, "the JetStream stream is not there yet; trying again");
+            backoff.wait(stop).await?;
+        }
+    }
+    Some(context)
+}
+
+async fn client(nats: &Nats, connected: Arc<AtomicBool>) -> Result<Client, async_nats::ConnectError> {
+    async_nats::ConnectOptions::new()
+        .name("weir-gateway")
+        .retry_on_initial_connect()
+        .ping_interval(Duration::from_secs(5))
+        .event_callback(move |event| {
+            match event {
+                async_nats::Event::Connected => connected.store(true, Ordering::Relaxed),
+                async_nats::Event::Disconnected | async_nats::Event::Closed => connected.store(false, Ordering::Relaxed),
+                _ => {}
+            }
+            tracing::info!(%event, "NATS");
+            std::future::ready(())
+        })
+        .connect(nats.url.split(',').map(str::trim).collect::<Vec<_>>())
+        .await
+}
+
+/// The stream of a partition. The recorder asks for the same; whoever comes first creates it.
+fn stream_config(nats: &Nats, partition: u16) -> stream::Config {
+    stream::Config {
+        name: subjects::stream(partition),
+        subjects: vec![subjects::partition_subjects(partition)],
+        retention: stream::RetentionPolicy::Limits,
+        discard: stream::DiscardPolicy::New,
+        storage: stream::StorageType::File,
+        max_bytes: i64::try_from(nats.max_bytes.0 / u64::from(nats.partitions.max(1))).unwrap_or(i64::MAX),
+        max_age: nats.max_age.0,
+        duplicate_window: subjects::DUPLICATE_WINDOW,
+        num_replicas: usize::from(nats.replicas),
+        allow_direct: true,
+        ..stream::Config::default()
+    }
+}
+
+struct Line<'a> {
+    ledger: &'a Ledger,
+    context: &'a jetstream::Context,
+    metrics: &'a Metrics,
+    stop: &'a CancellationToken,
+}
+
+impl Line<'_> {
+    /// Reads, packs and publishes until asked to stop and nothing is left.
+    async fn send_all(&self, shutdown: &CancellationToken) {
+        let mut packer = Packer::new(self.ledger.take_journaled());
+        let mut flying = FuturesUnordered::new();
+        let mut cursor = match Cursor::at_start(self.ledger.dir()) {
+            Ok(cursor) => cursor,
+            Err(error) => return tracing::error!(%error, "the ledger cannot be read; nothing is shipped"),
+        };
+        loop {
+            let room = IN_FLIGHT_MAX.saturating_sub(flying.len());
+            let (mut packs, drained) = self.read(&mut cursor, &mut packer, room);
+            packs.extend(if drained && shutdown.is_cancelled() { packer.flush() } else { packer.due(Instant::now()) });
+            for pack in packs {
+                flying.push(self.publish(pack));
+            }
+            if drained && shutdown.is_cancelled() && flying.is_empty() && packer.next_due().is_none() {
+                return;
+            }
+            if !drained && flying.len() < IN_FLIGHT_MAX {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let due = packer.next_due().map_or_else(|| Instant::now() + Duration::from_secs(3600), |due| due);
+            tokio::select! {
+                Some(()) = flying.next() => {}
+                () = self.ledger.changed(), if drained => {}
+                () = tokio::time::sleep_until(due.into()), if drained => {}
+                () = shutdown.cancelled(), if drained && !shutdown.is_cancelled() => {}
+            }
+        }
+    }
+
+    /// Feeds the packer until `room` packs are finished or the tail is reached (then the second value is `true`).
+    fn read(&self, cursor: &mut Cursor, packer: &mut Packer, room: usize) -> (Vec<Pack>, bool) {
+        let mut packs = Vec::new();
+        let (tail, now) = (self.ledger.tail(), Instant::now());
+        while packs.len() < room {
+            match cursor.next(tail) {
+                Ok(Some(payload)) if payload.first() == Some(&b'{') => match serde_json::from_slice::<Head>(&payload) {
+                    Ok(head) => packs.extend(packer.push((head.partition, head.kind), head.seq, &payload, now)),
+                    Err(error) => tracing::error!(%error, "an event in the ledger has no readable head and stays there"),
+                },
+                Ok(Some(_)) => {}
+                Ok(None) => return (packs, true),
+                Err(error) => {
+                    tracing::error!(%error, "the ledger cannot be read further; restart the gateway after repair");
+                    return (packs, true);
+                }
+            }
+        }
+        (packs, false)
+    }
+
+    /// Publishes a pack until it is acknowledged.
+    async fn publish(&self, pack: Pack) {
+        let boundary = pack.boundary;
+        if !pack.journaled && let Err(error) = self.ledger.journal(boundary) {
+            // Without its boundary a restart may pack differently; numbers in the events still keep every row single.
+            tracing::warn!(%error, "a pack is published without its boundary in the ledger");
+        }
+        let id = subjects::message_id(self.ledger.epoch(), boundary.partition, boundary.kind, boundary.first);
+        let subject = subjects::subject(boundary.kind, boundary.partition);
+        let mut headers = HeaderMap::new();
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, id.as_str());
+        let payload = bytes::Bytes::from(pack.bytes);
+        let mut backoff = Backoff::default();
+        loop {
+            match self.publish_once(&subject, &headers, &payload).await {
+                Ok(()) => break self.metrics.events_published(pack.events as u64),
+                Err(error) => tracing::warn!(%error, %id, "a pack was not acknowledged; it is sent again"),
+            }
+            if backoff.wait(self.stop).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn publish_once(&self, subject: &str, headers: &HeaderMap, payload: &bytes::Bytes) -> Result<(), String> {
+        let send = async {
+            let sent = self.context.publish_with_headers(subject.to_owned(), headers.clone(), payload.clone()).await;
+            sent.map_err(|error| error.to_string())?.await.map_err(|error| error.to_string())
+        };
+        match tokio::time::timeout(ACK_TIMEOUT * 2, send).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err("no answer in time".to_owned()),
+        }
+    }
+}
+
+/// Removes what is committed: reads the recorder's watermarks every few seconds.
+async fn trim_behind(line: &Line<'_>, nats: &Nats, shutdown: &CancellationToken) {
+    let mut committed = BTreeMap::new();
+    while !shutdown.is_cancelled() {
+        match watermarks(line, nats.partitions, &mut committed).await {
+            Ok(()) => {
+                if let Err(error) = line.ledger.trim(&committed) {
+                    tracing::error!(%error, "committed segments of the ledger cannot be removed");
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the recorder's progress cannot be read yet"),
+        }
+        line.metrics.ledger_bytes(line.ledger.bytes());
+        tokio::select! {
+            () = tokio::time::sleep(WATERMARK_PERIOD) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+}
+
+async fn watermarks(line: &Line<'_>, partitions: u16, committed: &mut BTreeMap<u16, u64>) -> Result<(), String> {
+    let read = async {
+        let store = line.context.get_key_value(subjects::PROGRESS_BUCKET).await.map_err(|error| error.to_string())?;
+        for partition in 0..partitions {
+            let value = store.get(subjects::progress_key(partition)).await.map_err(|error| error.to_string())?;
+            let Some(value) = value else { continue };
+            let progress: Progress = serde_json::from_slice(&value).map_err(|error| error.to_string())?;
+            if let Some(seqs) = progress.epochs.get(&line.ledger.epoch()) {
+                let mark = committed.entry(partition).or_default();
+                // A recorder that starts over forgets; what was committed once stays committed.
+                *mark = (*mark).max(seqs.contiguous);
+            }
+        }
+        Ok(())
+    };
+    tokio::time::timeout(ACK_TIMEOUT * 2, read).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+}
+
+/// Exponential backoff with jitter.
+#[derive(Default)]
+struct Backoff {
+    attempt: u32,
+}
+
+impl Backoff {
+    /// Waits for the next try; `None` when stopped.
+    async fn wait(&mut self, stop: &CancellationToken) -> Option<()> {
+        let ceiling = BACKOFF_MAX.min(BACKOFF_MIN * 2u32.saturating_pow(self.attempt));
+        self.attempt = (self.attempt + 1).min(10);
+        // The low bits of a fresh UUID are random: jitter without a dependency of its own.
+        let (_, random) = uuid::Uuid::now_v7().as_u64_pair();
+        let delay = ceiling / 2 + (ceiling / 2).mul_f64((random % 1000) as f64 / 1000.0);
+        tokio::select! {
+            () = tokio::time::sleep(delay) => Some(()),
+            () = stop.cancelled() => None,
+        }
+    }
+}

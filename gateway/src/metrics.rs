@@ -1,0 +1,172 @@
+//! Every metric of the gateway: name, labels and help together; methods named for facts.
+//!
+//! Labels are closed enums or names from the configuration, never anything that a client can invent.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+use schemas::events::{Candidate, Receipt};
+
+/// OpenTelemetry's bucket bounds for GenAI durations, in seconds.
+const DURATION_SECONDS: &[f64] =
+    &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+/// OpenTelemetry's bucket bounds for GenAI token counts.
+const TOKENS: &[f64] = &[
+    1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0,
+    67_108_864.0,
+];
+/// What the gateway adds: from a tenth of a millisecond.
+const OVERHEAD_SECONDS: &[f64] = &[0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
+
+/// The metrics of one gateway.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Names of the catalogue; any other model was invented by a client and is labelled `unlisted`.
+    models: BTreeSet<String>,
+    requests: IntCounterVec,
+    candidates: IntCounterVec,
+    active: IntGauge,
+    appended: IntCounter,
+    published: IntCounter,
+    lost: IntCounter,
+    ledger_bytes: IntGauge,
+    overhead: Histogram,
+    duration: HistogramVec,
+    first_token: HistogramVec,
+    per_token: HistogramVec,
+    tokens: HistogramVec,
+}
+
+impl Metrics {
+    /// Registers all metrics. `models` are the names that may become labels.
+    pub fn new(models: BTreeSet<String>) -> Result<Self, prometheus::Error> {
+        let model = &["gen_ai_provider_name", "gen_ai_request_model"];
+        let histogram = |name: &str, help: &str, buckets: &[f64]| {
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), model)
+        };
+        let metrics = Self {
+            registry: Registry::new(),
+            models,
+            requests: IntCounterVec::new(Opts::new("weir_requests_total", "Requests by outcome."), &["outcome"])?,
+            candidates: IntCounterVec::new(
+                Opts::new("weir_candidates_total", "Candidates considered, by verdict and reason."),
+                &["verdict", "reason"],
+            )?,
+            active: IntGauge::new("weir_active_streams", "Requests let in and not settled yet.")?,
+            appended: IntCounter::new("weir_events_appended_total", "Events written to the ledger.")?,
+            published: IntCounter::new("weir_events_published_total", "Events acknowledged by NATS.")?,
+            lost: IntCounter::new("weir_events_lost_total", "Events that could not be written to the ledger.")?,
+            ledger_bytes: IntGauge::new("weir_ledger_bytes", "Bytes in all segments of the ledger.")?,
+            overhead: Histogram::with_opts(
+                HistogramOpts::new("weir_gateway_overhead_seconds", "From a request's head to its first attempt.")
+                    .buckets(OVERHEAD_SECONDS.to_vec()),
+            )?,
+            duration: histogram("gen_ai_server_request_duration_seconds", "Whole duration.", DURATION_SECONDS)?,
+            first_token: histogram(
+                "gen_ai_server_time_to_first_token_seconds",
+                "From a request's head to the first content.",
+                DURATION_SECONDS,
+            )?,
+            per_token: histogram(
+                "gen_ai_server_time_per_output_token_seconds",
+                "Time after the first content, per further output token.",
+                DURATION_SECONDS,
+            )?,
+            tokens: HistogramVec::new(
+                HistogramOpts::new("gen_ai_client_token_usage", "Tokens per request.").buckets(TOKENS.to_vec()),
+                &["gen_ai_provider_name", "gen_ai_request_model", "gen_ai_token_type"],
+            )?,
+        };
+        metrics.register()?;
+        for outcome in schemas::outcome::Outcome::ALL {
+            metrics.requests.with_label_values(&[outcome.as_str()]);
+        }
+        Ok(metrics)
+    }
+
+    fn register(&self) -> Result<(), prometheus::Error> {
+        let all: [Box<dyn prometheus::core::Collector>; 12] = [
+            Box::new(self.requests.clone()),
+            Box::new(self.candidates.clone()),
+            Box::new(self.active.clone()),
+            Box::new(self.appended.clone()),
+            Box::new(self.published.clone()),
+            Box::new(self.lost.clone()),
+            Box::new(self.ledger_bytes.clone()),
+            Box::new(self.overhead.clone()),
+            Box::new(self.duration.clone()),
+            Box::new(self.first_token.clone()),
+            Box::new(self.per_token.clone()),
+            Box::new(self.tokens.clone()),
+        ];
+        all.into_iter().try_for_each(|collector| self.registry.register(collector))
+    }
+
+    /// The text format that Prometheus scrapes.
+    pub fn exposition(&self) -> String {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be encoded");
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// A request was let in.
+    pub(crate) fn request_opened(&self) {
+        self.active.inc();
+    }
+
+    /// A request has its outcome; `opened` if it was let in.
+    pub(crate) fn request_ended(&self, receipt: &Receipt, opened: bool) {
+        self.requests.with_label_values(&[receipt.outcome.as_str()]).inc();
+        if !opened {
+            return;
+        }
+        self.active.dec();
+        let name = self.models.get(&receipt.model).map_or("unlisted", String::as_str);
+        let model = &[receipt.provider.as_str(), name];
+        self.duration.with_label_values(model).observe(receipt.duration_ms / 1000.0);
+        if let Some(ttft_ms) = receipt.ttft_ms {
+            self.first_token.with_label_values(model).observe(ttft_ms / 1000.0);
+            if let Some(further) = receipt.usage.output.filter(|output| *output > 1 && receipt.is_stream) {
+                let seconds = (receipt.duration_ms - ttft_ms) / 1000.0 / (further - 1) as f64;
+                self.per_token.with_label_values(model).observe(seconds.max(0.0));
+            }
+        }
+        for (kind, count) in [("input", receipt.usage.input), ("output", receipt.usage.output)] {
+            if let Some(count) = count {
+                let labels = &[receipt.provider.as_str(), name, kind];
+                self.tokens.with_label_values(labels).observe(count as f64);
+            }
+        }
+    }
+
+    /// A candidate is over.
+    pub(crate) fn candidate(&self, candidate: &Candidate) {
+        self.candidates.with_label_values(&[candidate.verdict.as_str(), candidate.reason.as_str()]).inc();
+    }
+
+    pub(crate) fn events_appended(&self, count: u64) {
+        self.appended.inc_by(count);
+    }
+
+    pub(crate) fn events_published(&self, count: u64) {
+        self.published.inc_by(count);
+    }
+
+    pub(crate) fn events_lost(&self, count: u64) {
+        self.lost.inc_by(count);
+    }
+
+    pub(crate) fn ledger_bytes(&self, bytes: u64) {
+        self.ledger_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn overhead(&self, elapsed: Duration) {
+        self.overhead.observe(elapsed.as_secs_f64());
+    }
+}

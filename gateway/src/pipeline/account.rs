@@ -1,0 +1,68 @@
+//! From what was seen to what is written. Pure.
+
+use schemas::events::{Candidate, ErrorNote, Receipt};
+use schemas::outcome::{ErrorClass, UsageSource, Verdict};
+
+use crate::formats::Reading;
+
+/// An error of ours as the row tells it.
+pub(super) fn note(class: ErrorClass, message: &str) -> ErrorNote {
+    ErrorNote::new(class, "", message)
+}
+
+/// The client left before its answer was complete.
+pub(super) fn client_left() -> ErrorNote {
+    note(ErrorClass::ClientLeft, "the client left before the answer was complete")
+}
+
+/// Copies a reading into the receipt.
+pub(super) fn apply(receipt: &mut Receipt, reading: &Reading) {
+    receipt.usage = reading.usage;
+    receipt.usage_source = match (reading.usage.is_known(), reading.usage_is_final) {
+        (false, _) => UsageSource::None,
+        (true, true) => UsageSource::Provider,
+        // The first event of an Anthropic stream holds a placeholder for the output: a lower bound, not a count.
+        (true, false) => UsageSource::Estimated,
+    };
+    receipt.raw_usage.clone_from(&reading.raw_usage);
+    receipt.stop_reason.clone_from(&reading.stop_reason);
+    receipt.model_reported = reading.model_reported.clone().unwrap_or_default();
+    receipt.stream_events = reading.events;
+}
+
+/// The provider's error inside an answer, as the row tells it.
+pub(super) fn in_band(reading: &Reading) -> Option<ErrorNote> {
+    let error = reading.error.as_ref()?;
+    Some(ErrorNote::new(ErrorClass::UpstreamInBand, error.kind.as_str(), &error.message))
+}
+
+/// Output tokens that reached the client, in proportion to the text that did; `None` where all or nothing is known.
+pub(super) fn delivered_output(reading: &Reading, chars_delivered: u64) -> Option<u64> {
+    let output = reading.usage.output?;
+    if reading.text_chars == 0 || chars_delivered >= reading.text_chars {
+        return None;
+    }
+    let share = u128::from(output) * u128::from(chars_delivered) / u128::from(reading.text_chars);
+    u64::try_from(share).ok()
+}
+
+/// A try that gave no answer.
+pub(super) fn fail_candidate(candidate: &mut Candidate, note: &ErrorNote) {
+    candidate.verdict = Verdict::Failed;
+    candidate.reason = note.class.as_str().to_owned();
+    candidate.error_class = Some(note.class);
+    candidate.error_message = Some(note.message.clone());
+}
+
+/// The figures of the last try, which are known when the request ends.
+pub(super) fn close_candidate(candidate: &mut Candidate, receipt: &Receipt) {
+    candidate.usage = receipt.usage;
+    candidate.response_bytes = candidate.response_bytes.max(receipt.response_bytes);
+    let ended_ms = receipt.received_at.as_micros() as f64 / 1000.0 + receipt.duration_ms;
+    candidate.duration_ms = (ended_ms - candidate.started_at.as_micros() as f64 / 1000.0).max(0.0);
+    // A client that leaves an answer says nothing about who gave it.
+    let answered = candidate.verdict == Verdict::Succeeded;
+    if let Some(error) = receipt.error.as_ref().filter(|error| !(answered && error.class == ErrorClass::ClientLeft)) {
+        fail_candidate(candidate, error);
+    }
+}

@@ -1,0 +1,327 @@
+//! One candidate, one try: send, wait for the first content, or say why there was none.
+//!
+//! What the client will see begins only with the first content (S84 to S93, W5, W6, W9): until then nothing has been
+//! sent to it, and another candidate can still answer.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use schemas::events::{Candidate, ErrorNote};
+use schemas::outcome::ErrorClass;
+
+use super::route::Routed;
+use crate::app::App;
+use crate::formats::{self, Reading, StreamReader, UpstreamError};
+
+/// What a try needs.
+pub(super) struct Call<'a> {
+    pub(super) app: &'a App,
+    pub(super) candidate: &'a crate::catalog::Candidate,
+    pub(super) routed: &'a Routed,
+    pub(super) deadline: Instant,
+}
+
+/// An answer that may go to the client.
+pub(super) enum Answer {
+    Whole(Whole),
+    Stream(Opened),
+}
+
+/// An answer that is here whole.
+pub(super) struct Whole {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) reading: Reading,
+}
+
+/// A stream whose first content has come.
+pub(super) struct Opened {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// What was read up to now, still to be forwarded.
+    pub(super) held: VecDeque<Bytes>,
+    pub(super) reader: StreamReader,
+    pub(super) upstream: reqwest::Body,
+}
+
+/// Why a try gave no answer.
+pub(super) struct Failure {
+    pub(super) class: ErrorClass,
+    pub(super) error: UpstreamError,
+    pub(super) status: Option<StatusCode>,
+    /// The provider's own error answer: the client gets its bytes unchanged.
+    pub(super) answer: Option<(StatusCode, HeaderMap, Bytes)>,
+}
+
+/// Most bytes held back while waiting for the first content.
+const HELD_MAX_BYTES: usize = 1 << 20;
+/// Most bytes of a plain answer.
+const WHOLE_MAX_BYTES: usize = 64 << 20;
+/// Most bytes of an error answer.
+const ERROR_MAX_BYTES: usize = 1 << 20;
+
+/// The error kind of a body that is no answer of its format at all.
+const INVALID_BODY: &str = "invalid_body";
+
+impl Failure {
+    pub(super) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        let error = UpstreamError { message: message.into(), ..UpstreamError::default() };
+        Self { class, error, status: None, answer: None }
+    }
+
+    pub(super) fn note(&self) -> ErrorNote {
+        ErrorNote::new(self.class, self.error.kind.as_str(), &self.error.message)
+    }
+}
+
+/// Tries one candidate. `event` gets the figures of the try.
+pub(super) async fn attempt(call: &Call<'_>, event: &mut Candidate) -> Result<Answer, Failure> {
+    let started = Instant::now();
+    let timeouts = &call.app.timeouts;
+    let stream = call.routed.peeked.stream;
+    // A plain answer comes when it is complete, which no first-byte limit can foresee.
+    let first_byte = if stream { started + timeouts.first_byte.0 } else { call.deadline };
+    let limit = first_byte.min(call.deadline);
+    let result = tokio::time::timeout_at(limit.into(), exchange(call, event, started)).await;
+    event.duration_ms = millis(started.elapsed());
+    result.unwrap_or_else(|_| {
+        let (class, waited) = if limit == call.deadline {
+            (ErrorClass::TotalTimeout, timeouts.total.0)
+        } else {
+            (ErrorClass::UpstreamTimeout, timeouts.first_byte.0)
+        };
+        Err(Failure::new(class, format!("the provider sent no content within {} s", waited.as_secs_f64())))
+    })
+}
+
+async fn exchange(call: &Call<'_>, event: &mut Candidate, started: Instant) -> Result<Answer, Failure> {
+    let (request, hides_usage) = build(call)?;
+    let response = call.app.http.execute(request).await.map_err(|error| unreachable(&error))?;
+    event.headers_ms = Some(millis(started.elapsed()));
+    let status = response.status();
+    event.status = Some(status.as_u16());
+    let (head, upstream) = axum::http::Response::<reqwest::Body>::from(response).into_parts();
+    let headers = head.headers;
+    let answer = if !status.is_success() {
+        Err(refused(call, event, status, headers, upstream).await)
+    } else if call.routed.peeked.stream && !is_json(&headers) {
+        stream(call, event, hides_usage, Opened::begin(call, status, headers, upstream, hides_usage)).await
+    } else {
+        whole(call, event, status, headers, upstream).await
+    };
+    event.first_content_ms = answer.is_ok().then(|| millis(started.elapsed()));
+    answer.map_err(|failure| Failure { status: Some(status), ..failure })
+}
+
+/// The request to the provider: the client's, with our key instead of its own.
+fn build(call: &Call<'_>) -> Result<(reqwest::Request, bool), Failure> {
+    let (routed, target, model) = (call.routed, &call.candidate.target, call.candidate.model_upstream.as_str());
+    let rewritten = formats::rewrite(&routed.body, &routed.peeked, model);
+    let mut url = formats::upstream_url(target.format, &target.base_url, model, routed.peeked.stream);
+    url.set_query(formats::forward_query(routed.query.as_deref()).as_deref());
+    let headers = formats::upstream_headers(target.format, &routed.headers, target.secret.as_ref());
+    let mut headers = headers.map_err(|error| Failure::new(ErrorClass::Internal, error.to_string()))?;
+    for (name, value) in &target.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    let mut request = reqwest::Request::new(reqwest::Method::POST, url);
+    *request.headers_mut() = headers;
+    *request.body_mut() = Some(rewritten.body.into());
+    Ok((request, rewritten.hides_usage))
+}
+
+/// No response at all. The error's text would name the URL, which may hold credentials.
+fn unreachable(error: &reqwest::Error) -> Failure {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let text = if error.is_connect() { "cannot connect to the provider" } else { "the provider closed the connection" };
+    Failure::new(ErrorClass::UpstreamConnect, format!("{text}: {cause}"))
+}
+
+/// An error status, with the provider's words.
+async fn refused(
+    call: &Call<'_>,
+    event: &mut Candidate,
+    status: StatusCode,
+    headers: HeaderMap,
+    upstream: reqwest::Body,
+) -> Failure {
+    let body = collect(upstream, ERROR_MAX_BYTES, &call.app.timeouts.idle.0).await.unwrap_or_default();
+    event.response_bytes = body.len() as u64;
+    let error = formats::read_error(call.candidate.target.format, status.as_u16(), &body);
+    let class = match status.as_u16() {
+        401 | 403 => ErrorClass::UpstreamAuth,
+        429 => ErrorClass::UpstreamRateLimited,
+        400..=499 => ErrorClass::UpstreamClientError,
+        500.. => ErrorClass::UpstreamServerError,
+        // A redirect is a wrong base_url: following it would carry our key elsewhere (W30).
+        _ => ErrorClass::UpstreamInvalid,
+    };
+    Failure { class, error, status: Some(status), answer: Some((status, headers, body)) }
+}
+
+/// A plain answer.
+async fn whole(
+    call: &Call<'_>,
+    event: &mut Candidate,
+    status: StatusCode,
+    headers: HeaderMap,
+    upstream: reqwest::Body,
+) -> Result<Answer, Failure> {
+    let body = collect(upstream, WHOLE_MAX_BYTES, &call.app.timeouts.total.0).await?;
+    event.response_bytes = body.len() as u64;
+    let reading = formats::read_body(call.candidate.target.format, &body);
+    let Some(error) = reading.error.clone() else {
+        return Ok(Answer::Whole(Whole { status, headers, body, reading }));
+    };
+    if error.kind == INVALID_BODY {
+        return Err(Failure { error, ..Failure::new(ErrorClass::UpstreamInvalid, "") });
+    }
+    // An error inside a success: its bytes go to the client unchanged, under a status that says what they are.
+    let told = error.status.and_then(|status| StatusCode::from_u16(status).ok()).filter(|s| !s.is_success());
+    let answer = Some((told.unwrap_or(StatusCode::BAD_GATEWAY), headers, body));
+    Err(Failure { class: ErrorClass::UpstreamInBand, error, status: Some(status), answer })
+}
+
+impl Opened {
+    fn begin(
+        call: &Call<'_>,
+        status: StatusCode,
+        headers: HeaderMap,
+        upstream: reqwest::Body,
+        hides_usage: bool,
+    ) -> Self {
+        let reader = StreamReader::new(call.candidate.target.format, hides_usage);
+        Self { status, headers, held: VecDeque::new(), reader, upstream }
+    }
+}
+
+/// Reads a stream up to its first content.
+async fn stream(
+    call: &Call<'_>,
+    event: &mut Candidate,
+    hides_usage: bool,
+    mut opened: Opened,
+) -> Result<Answer, Failure> {
+    let mut held_bytes = 0;
+    let mut received = BytesMut::new();
+    loop {
+        let Some(frame) = opened.upstream.frame().await else { break };
+        let frame = frame.map_err(|error| cut(&error))?;
+        let Ok(chunk) = frame.into_data() else { continue };
+        event.response_bytes += chunk.len() as u64;
+        if held_bytes < SNIFF_BYTES && !hides_usage {
+            received.extend_from_slice(chunk.get(..chunk.len().min(SNIFF_BYTES)).unwrap_or_default());
+        }
+        held_bytes += chunk.len();
+        let forward = opened.reader.push(chunk);
+        if !forward.is_empty() {
+            opened.held.push_back(forward);
+        }
+        let reading = opened.reader.reading();
+        if reading.error.is_some() {
+            break;
+        }
+        if reading.has_content || opened.reader.is_ended() || held_bytes > HELD_MAX_BYTES {
+            return Ok(Answer::Stream(opened));
+        }
+    }
+    no_content(call, opened, &received).await
+}
+
+/// Bytes looked at to tell a web page or a plain JSON body from a stream.
+const SNIFF_BYTES: usize = 64;
+
+/// A stream that ended, or failed, before any content.
+async fn no_content(call: &Call<'_>, mut opened: Opened, received: &[u8]) -> Result<Answer, Failure> {
+    let rest = collect_rest(&mut opened).await;
+    let leftover = opened.reader.finish();
+    let bytes: Bytes = opened.held.iter().chain([&rest, &leftover]).flat_map(|part| part.iter().copied()).collect();
+    let reading = opened.reader.reading();
+    if let Some(error) = reading.error.clone() {
+        let answer = Some((opened.status, opened.headers, bytes));
+        return Err(Failure { class: ErrorClass::UpstreamInBand, error, status: Some(opened.status), answer });
+    }
+    if reading.has_content || reading.completed {
+        opened.held = VecDeque::from([bytes]);
+        opened.upstream = reqwest::Body::default();
+        return Ok(Answer::Stream(opened));
+    }
+    // Not a stream at all: some providers answer a streaming request with a plain body and a vague content type.
+    if matches!(received.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'{' | b'[')) {
+        let reading = formats::read_body(call.candidate.target.format, &bytes);
+        if reading.error.is_none() {
+            let Opened { status, headers, .. } = opened;
+            return Ok(Answer::Whole(Whole { status, headers, body: bytes, reading }));
+        }
+    }
+    let message = if bytes.is_empty() { "the provider's answer is empty" } else { "the provider's answer holds no content" };
+    Err(Failure::new(ErrorClass::UpstreamInvalid, message))
+}
+
+/// What is left of a stream that turned out to be an error, for a short while.
+async fn collect_rest(opened: &mut Opened) -> Bytes {
+    let mut rest = BytesMut::new();
+    let reading = async {
+        while let Some(Ok(frame)) = opened.upstream.frame().await {
+            let Ok(chunk) = frame.into_data() else { continue };
+            rest.extend_from_slice(&opened.reader.push(chunk));
+            if rest.len() > ERROR_MAX_BYTES {
+                return;
+            }
+        }
+    };
+    let _kept_open = tokio::time::timeout(Duration::from_secs(2), reading).await;
+    rest.freeze()
+}
+
+async fn collect(mut upstream: reqwest::Body, max_bytes: usize, limit: &Duration) -> Result<Bytes, Failure> {
+    let reading = async {
+        let mut parts: Vec<Bytes> = Vec::new();
+        let mut length = 0;
+        while let Some(frame) = upstream.frame().await {
+            let frame = frame.map_err(|error| cut(&error))?;
+            let Ok(chunk) = frame.into_data() else { continue };
+            length += chunk.len();
+            if length > max_bytes {
+                let message = format!("the provider's answer is larger than {max_bytes} bytes");
+                return Err(Failure::new(ErrorClass::UpstreamInvalid, message));
+            }
+            parts.push(chunk);
+        }
+        Ok(join(parts))
+    };
+    match tokio::time::timeout(*limit, reading).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::new(ErrorClass::UpstreamTimeout, "the provider's answer did not end in time")),
+    }
+}
+
+/// One part as it is; several joined.
+pub(super) fn join(mut parts: Vec<Bytes>) -> Bytes {
+    match parts.len() {
+        0 | 1 => parts.pop().unwrap_or_default(),
+        _ => parts.concat().into(),
+    }
+}
+
+fn cut(error: &reqwest::Error) -> Failure {
+    let mut failure = unreachable(error);
+    failure.class = ErrorClass::StreamCut;
+    failure
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.to_ascii_lowercase().contains("json")
+}
+
+pub(super) fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}

@@ -1,0 +1,112 @@
+//! A request, from top to bottom. This is the only file that knows the order of the stages.
+//!
+//! Each stage consumes what the one before returned. The [`Ticket`] goes along: it is settled exactly once, whatever
+//! happens, and its settling is the request's one terminal event.
+
+mod receipt;
+mod rejection;
+
+mod accept;
+mod authenticate;
+mod receive;
+mod route;
+mod failover;
+mod attempt;
+mod relay;
+mod account;
+
+pub(crate) use accept::Operation;
+pub(crate) use rejection::Flood;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Request, Response};
+use schemas::outcome::{ErrorClass, Outcome};
+use tokio::sync::oneshot;
+
+use self::attempt::{Answer, Failure};
+use self::receipt::Ticket;
+use self::rejection::Rejection;
+use self::relay::Relay;
+use self::route::Routed;
+use crate::app::App;
+
+/// Serves one request.
+pub(crate) async fn handle(app: Arc<App>, operation: Operation, request: Request<Body>) -> Response<Body> {
+    let mut ticket = Ticket::new(&app, operation.format());
+    match admit(&app, &mut ticket, operation, request).await {
+        Ok(routed) => answer(app, ticket, routed).await,
+        Err(rejection) => rejection::reject(ticket, rejection),
+    }
+}
+
+/// The stages before anything is sent upstream.
+async fn admit(
+    app: &App,
+    ticket: &mut Ticket,
+    operation: Operation,
+    request: Request<Body>,
+) -> Result<Routed, Rejection> {
+    let accepted = accept::accept(ticket, operation, request)?;
+    let authenticated = authenticate::authenticate(app, ticket, accepted)?;
+    let received = receive::receive(app, ticket, authenticated).await?;
+    route::route(app, ticket, received)
+}
+
+/// The stages from the first attempt on. They run in a task of their own, which outlives the client's connection: what
+/// a provider bills is recorded even if nobody waits for it any more.
+async fn answer(app: Arc<App>, ticket: Ticket, routed: Routed) -> Response<Body> {
+    let (format, id) = (ticket.format(), ticket.id());
+    let (reply, response) = oneshot::channel();
+    app.requests.spawn(run(Arc::clone(&app), ticket, routed, reply));
+    match response.await {
+        Ok(response) => response,
+        // The task ends without a reply only if it panicked; its ticket was settled on the way out.
+        Err(_) => rejection::own_error(format, id, ErrorClass::Internal, "the gateway failed; try again"),
+    }
+}
+
+/// How the attempts ended.
+enum Ended {
+    Answered(Box<Answer>),
+    Failed(Box<Failure>),
+    Abandoned,
+    Aborted,
+}
+
+async fn run(app: Arc<App>, mut ticket: Ticket, routed: Routed, mut reply: oneshot::Sender<Response<Body>>) {
+    ticket.open(routed.request_bytes());
+    let ended = tokio::select! {
+        result = failover::failover(&app, &mut ticket, &routed) => match result {
+            Ok(answer) => Ended::Answered(Box::new(answer)),
+            Err(failure) => Ended::Failed(Box::new(failure)),
+        },
+        () = abandoned(&app, &mut reply) => Ended::Abandoned,
+        () = app.abort.cancelled() => Ended::Aborted,
+    };
+    let left = reply.is_closed();
+    let response = match ended {
+        Ended::Abandoned => return ticket.settle(Outcome::Cancelled, Some(account::client_left())),
+        Ended::Aborted => {
+            let message = "the gateway is stopping; try again";
+            let response = rejection::own_error(ticket.format(), ticket.id(), ErrorClass::Shutdown, message);
+            ticket.receipt.status = response.status().as_u16();
+            ticket.settle(Outcome::Interrupted, Some(account::note(ErrorClass::Shutdown, message)));
+            response
+        }
+        Ended::Failed(failure) => relay::fail(ticket, *failure, left),
+        Ended::Answered(answer) => match *answer {
+            Answer::Whole(whole) => relay::whole(ticket, whole, left),
+            Answer::Stream(opened) => Relay::start(&app, ticket, opened),
+        },
+    };
+    // A reply that nobody takes is dropped; a relay among them then drains its upstream.
+    drop(reply.send(response));
+}
+
+/// Resolves when the client has been gone for longer than an unanswered request is read on.
+async fn abandoned(app: &App, reply: &mut oneshot::Sender<Response<Body>>) {
+    reply.closed().await;
+    tokio::time::sleep(app.drain.time.0).await;
+}

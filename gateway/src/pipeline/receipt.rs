@@ -1,0 +1,215 @@
+//! The ticket of a request: a receipt that must be settled exactly once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use schemas::events::{Body, Candidate, ErrorNote, NORMALISER_VERSION, Opened, Prepared, Receipt};
+use schemas::money::Factor;
+use schemas::outcome::{Format, Outcome, UsageSource};
+use schemas::time::Timestamp;
+use schemas::usage::Usage;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use uuid::Uuid;
+
+use super::account;
+use crate::app::App;
+
+/// Goes with a request from its first byte to its last.
+pub(crate) struct Ticket {
+    app: Arc<App>,
+    id: Uuid,
+    started: Instant,
+    /// What is known so far; stages fill it in.
+    pub(crate) receipt: Receipt,
+    /// Written together with the terminal event, in one write.
+    pending: Option<Candidate>,
+    checkpointed: bool,
+    opened: bool,
+    settled: bool,
+    /// Keeps a graceful stop waiting until this request is settled.
+    _running: TaskTrackerToken,
+}
+
+impl Ticket {
+    pub(crate) fn new(app: &Arc<App>, format: Format) -> Self {
+        Self {
+            app: Arc::clone(app),
+            id: Uuid::now_v7(),
+            started: Instant::now(),
+            receipt: empty(format, Timestamp::now()),
+            pending: None,
+            checkpointed: false,
+            opened: false,
+            settled: false,
+            _running: app.requests.token(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.receipt.format
+    }
+
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// When the request must be over.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.started + self.app.timeouts.total.0
+    }
+
+    /// Writes the opened event: from here on the ledger knows the request and will settle it if this process cannot.
+    pub(crate) fn open(&mut self, request_bytes: u64) {
+        let receipt = &mut self.receipt;
+        receipt.request_bytes = request_bytes;
+        let opened = Opened {
+            client: receipt.client.clone(),
+            user: receipt.user.clone(),
+            tags: receipt.tags.clone(),
+            format: receipt.format,
+            is_stream: receipt.is_stream,
+            model_requested: receipt.model_requested.clone(),
+            model: receipt.model.clone(),
+            request_bytes,
+            received_at: receipt.received_at,
+            client_request_id: receipt.client_request_id.clone(),
+            user_agent: receipt.user_agent.clone(),
+        };
+        self.opened = true;
+        self.app.metrics.request_opened();
+        self.append(vec![Body::Opened(Box::new(opened))]);
+    }
+
+    /// Begins a try. Its event is written when the try fails, or with the terminal event.
+    pub(crate) fn begin_candidate(&mut self, candidate: Candidate) {
+        self.pending = Some(candidate);
+    }
+
+    /// The try under way.
+    pub(crate) fn candidate_mut(&mut self) -> Option<&mut Candidate> {
+        self.pending.as_mut()
+    }
+
+    /// Writes the event of a try that failed.
+    pub(crate) fn candidate_failed(&mut self, note: ErrorNote) {
+        if let Some(mut candidate) = self.pending.take() {
+            account::fail_candidate(&mut candidate, &note);
+            self.app.metrics.candidate(&candidate);
+            self.append(vec![Body::Candidate(Box::new(candidate))]);
+        }
+    }
+
+    /// Writes down, once, what the request has used so far.
+    pub(crate) fn checkpoint(&mut self) {
+        if self.checkpointed {
+            return;
+        }
+        self.checkpointed = true;
+        if let Err(error) = self.app.ledger.checkpoint(self.id, &self.receipt) {
+            tracing::debug!(%error, request_id = %self.id, "no checkpoint was written");
+        }
+    }
+
+    pub(crate) fn is_checkpointed(&self) -> bool {
+        self.checkpointed
+    }
+
+    /// Ends the request: writes its terminal event. Call before the bytes that complete the answer are forwarded.
+    pub(crate) fn settle(mut self, outcome: Outcome, error: Option<ErrorNote>) {
+        self.end(outcome, error);
+    }
+
+    /// Ends the request without an event: it was never let in, and the flood bound is reached.
+    pub(crate) fn discard(mut self) {
+        self.settled = true;
+        self.app.metrics.request_ended(&self.receipt, self.opened);
+    }
+
+    fn end(&mut self, outcome: Outcome, error: Option<ErrorNote>) {
+        self.settled = true;
+        self.receipt.outcome = outcome;
+        self.receipt.error = error;
+        self.receipt.duration_ms = self.elapsed().as_secs_f64() * 1000.0;
+        self.app.metrics.request_ended(&self.receipt, self.opened);
+        let mut events = Vec::with_capacity(2);
+        if let Some(mut candidate) = self.pending.take() {
+            account::close_candidate(&mut candidate, &self.receipt);
+            self.app.metrics.candidate(&candidate);
+            events.push(Body::Candidate(Box::new(candidate)));
+        }
+        events.push(Body::Terminal(Box::new(self.receipt.clone())));
+        self.append(events);
+    }
+
+    /// Numbers and writes events. What cannot be written is counted, and never fails the request.
+    fn append(&self, bodies: Vec<Body>) {
+        let now = Timestamp::now();
+        let count = bodies.len() as u64;
+        let prepared: Result<Vec<Prepared>, _> =
+            bodies.iter().map(|body| Prepared::new(self.id, now, body)).collect();
+        let appended = prepared.map_err(Into::into).and_then(|events| self.app.ledger.append(&events));
+        match appended {
+            Ok(()) => self.app.metrics.events_appended(count),
+            Err(error) => {
+                self.app.metrics.events_lost(count);
+                tracing::error!(%error, request_id = %self.id, events = count, "events were lost");
+            }
+        }
+    }
+}
+
+impl Drop for Ticket {
+    /// The net under a request whose client left before it was let in, or whose task panicked.
+    fn drop(&mut self) {
+        if !self.settled {
+            self.receipt.status = 499;
+            self.end(Outcome::Cancelled, Some(account::client_left()));
+        }
+    }
+}
+
+fn empty(format: Format, received_at: Timestamp) -> Receipt {
+    Receipt {
+        outcome: Outcome::Cancelled,
+        client: String::new(),
+        user: None,
+        tags: std::collections::BTreeMap::new(),
+        format,
+        is_stream: false,
+        provider: String::new(),
+        endpoint: String::new(),
+        key: String::new(),
+        model_requested: String::new(),
+        model: String::new(),
+        model_upstream: String::new(),
+        model_reported: String::new(),
+        status: 499,
+        upstream_status: None,
+        error: None,
+        stop_reason: None,
+        attempts: 0,
+        received_at,
+        ttft_ms: None,
+        duration_ms: 0.0,
+        usage: Usage::UNKNOWN,
+        usage_source: UsageSource::None,
+        delivered_output: None,
+        raw_usage: None,
+        normaliser: NORMALISER_VERSION,
+        cost_multiplier: Factor::ONE,
+        request_bytes: 0,
+        response_bytes: 0,
+        stream_events: 0,
+        client_request_id: None,
+        upstream_request_id: None,
+        user_agent: None,
+    }
+}

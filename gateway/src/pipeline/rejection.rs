@@ -1,0 +1,142 @@
+//! Requests that are turned away, and the only place with status codes for our own errors.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use schemas::events::ErrorNote;
+use schemas::outcome::{ErrorClass, Format, Outcome};
+use uuid::Uuid;
+
+use super::receipt::Ticket;
+use crate::formats::{self, OwnError};
+
+/// Why a stage turned a request away.
+#[derive(Debug)]
+pub(crate) struct Rejection {
+    pub(crate) class: ErrorClass,
+    /// What the client may read.
+    pub(crate) message: String,
+    /// What the log needs besides; never secrets.
+    pub(crate) detail: Option<String>,
+    /// Methods that the path knows, for a 405.
+    pub(crate) allow: Option<&'static str>,
+}
+
+impl Rejection {
+    pub(crate) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        Self { class, message: message.into(), detail: None, allow: None }
+    }
+
+    pub(crate) fn with_detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
+    }
+}
+
+/// The status of an error of ours.
+pub(crate) fn status(class: ErrorClass) -> StatusCode {
+    match class {
+        ErrorClass::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorClass::Forbidden => StatusCode::FORBIDDEN,
+        ErrorClass::InvalidRequest => StatusCode::BAD_REQUEST,
+        ErrorClass::NotFound | ErrorClass::ModelNotFound => StatusCode::NOT_FOUND,
+        ErrorClass::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorClass::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorClass::BodyIncomplete => StatusCode::REQUEST_TIMEOUT,
+        ErrorClass::LimitExceeded | ErrorClass::UpstreamRateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorClass::Unavailable | ErrorClass::NoCandidate | ErrorClass::Shutdown => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorClass::UpstreamTimeout | ErrorClass::TotalTimeout | ErrorClass::StreamIdle => StatusCode::GATEWAY_TIMEOUT,
+        ErrorClass::UpstreamClientError => StatusCode::BAD_REQUEST,
+        ErrorClass::UpstreamConnect
+        | ErrorClass::UpstreamAuth
+        | ErrorClass::UpstreamServerError
+        | ErrorClass::UpstreamInvalid
+        | ErrorClass::UpstreamInBand
+        | ErrorClass::StreamCut => StatusCode::BAD_GATEWAY,
+        // 499 is what nginx logs for it; it is never sent.
+        ErrorClass::ClientLeft => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+        ErrorClass::GatewayDied | ErrorClass::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Settles a request that was turned away, and answers it.
+pub(super) fn reject(mut ticket: Ticket, rejection: Rejection) -> Response<Body> {
+    let mut response = own_error(ticket.format(), ticket.id(), rejection.class, &rejection.message);
+    if let Some(allow) = rejection.allow {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    }
+    if rejection.class == ErrorClass::Unauthenticated {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    ticket.receipt.status = response.status().as_u16();
+    let detail = rejection.detail.as_deref().unwrap_or_default();
+    tracing::info!(
+        request_id = %ticket.id(),
+        client = ticket.receipt.client,
+        class = %rejection.class,
+        detail,
+        "rejected: {}",
+        rejection.message
+    );
+    let anonymous = ticket.receipt.client.is_empty();
+    if anonymous && !ticket.app().flood.admits(Instant::now()) {
+        ticket.receipt.outcome = Outcome::Rejected;
+        ticket.discard();
+    } else {
+        ticket.settle(Outcome::Rejected, Some(ErrorNote::new(rejection.class, "", &rejection.message)));
+    }
+    response
+}
+
+/// An error of ours in the caller's dialect.
+pub(super) fn own_error(format: Format, id: Uuid, class: ErrorClass, message: &str) -> Response<Body> {
+    let status = status(class);
+    let id_text = id.to_string();
+    let error = OwnError { status: status.as_u16(), class, message, param: None, request_id: &id_text };
+    let mut response = Response::new(Body::from(formats::error_body(format, &error)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    super::relay::own_headers(headers, id);
+    response
+}
+
+/// Bounds the rejected events of requests that never got past authentication to ten a second, so that a flood of bad
+/// keys cannot fill the ledger. All of them are counted in the metrics.
+#[derive(Debug, Default)]
+pub(crate) struct Flood(Mutex<Option<(Instant, u32)>>);
+
+impl Flood {
+    const EVENTS_PER_SECOND: u32 = 10;
+
+    fn admits(&self, now: Instant) -> bool {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *window {
+            Some((since, count)) if now.duration_since(*since).as_secs() < 1 => {
+                *count += 1;
+                *count <= Self::EVENTS_PER_SECOND
+            }
+            window => {
+                *window = Some((now, 1));
+                true
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_leaves_ten_events_a_second() {
+        let (flood, start) = (Flood::default(), Instant::now());
+        let admitted = |at| (0..1000).filter(|_| flood.admits(at)).count();
+        assert_eq!(admitted(start), 10);
+        assert_eq!(admitted(start + Duration::from_secs(1)), 10);
+    }
+}

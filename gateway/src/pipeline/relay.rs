@@ -1,0 +1,356 @@
+//! From the provider to the client: bytes as they come, watched for usage and the end.
+//!
+//! After the first byte there is no other candidate. A stream is parsed before its bytes are forwarded (W3), and its
+//! request is settled before the bytes that complete it are. An answer that breaks never looks complete: the client
+//! gets an error event in its own dialect.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame};
+use http_body_util::BodyExt;
+use schemas::events::ErrorNote;
+use schemas::outcome::{ErrorClass, Outcome};
+use tokio::time::Sleep;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use uuid::Uuid;
+
+use super::attempt::{Failure, Opened, Whole, join};
+use super::receipt::Ticket;
+use super::{account, rejection};
+use crate::app::App;
+use crate::formats::{self, OwnError, StreamReader};
+
+/// Chunks that are ready are joined up to this size; nothing ever waits for more.
+const JOIN_MAX_BYTES: usize = 64 << 10;
+
+/// Answers with what is here whole. `left`: the client has gone already.
+pub(super) fn whole(mut ticket: Ticket, whole: Whole, left: bool) -> Response<Body> {
+    let Whole { status, headers, body, reading } = whole;
+    account::apply(&mut ticket.receipt, &reading);
+    let mut response = respond(&mut ticket, status, &headers);
+    ticket.receipt.ttft_ms = Some(ticket.elapsed().as_secs_f64() * 1000.0);
+    if left {
+        ticket.receipt.status = 499;
+        ticket.receipt.delivered_output = reading.usage.output.map(|_| 0);
+        ticket.settle(Outcome::Cancelled, Some(account::client_left()));
+    } else if reading.completed {
+        ticket.receipt.response_bytes = body.len() as u64;
+        ticket.settle(Outcome::Completed, None);
+    } else {
+        ticket.receipt.response_bytes = body.len() as u64;
+        let note = account::note(ErrorClass::UpstreamInvalid, "the provider's answer does not say that it is complete");
+        ticket.settle(Outcome::Interrupted, Some(note));
+    }
+    *response.body_mut() = Body::from(body);
+    response
+}
+
+/// Answers a request that no candidate could answer: with the provider's own error where there is one, else with ours.
+pub(super) fn fail(mut ticket: Ticket, failure: Failure, left: bool) -> Response<Body> {
+    let note = failure.note();
+    ticket.receipt.upstream_status = failure.status.map(|status| status.as_u16());
+    let response = match failure.answer {
+        Some((status, headers, body)) => {
+            let mut response = respond(&mut ticket, status, &headers);
+            ticket.receipt.upstream_status = failure.status.map(|status| status.as_u16());
+            ticket.receipt.response_bytes = body.len() as u64;
+            *response.body_mut() = Body::from(body);
+            response
+        }
+        None => {
+            let response = rejection::own_error(ticket.format(), ticket.id(), failure.class, &note.message);
+            ticket.receipt.status = response.status().as_u16();
+            response
+        }
+    };
+    if left {
+        ticket.receipt.status = 499;
+        ticket.settle(Outcome::Cancelled, Some(account::client_left()));
+    } else {
+        ticket.settle(Outcome::Failed, Some(note));
+    }
+    response
+}
+
+/// The head of an answer: the provider's, with our own headers.
+fn respond(ticket: &mut Ticket, status: StatusCode, upstream: &HeaderMap) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    *response.headers_mut() = formats::downstream_headers(upstream);
+    let headers = response.headers_mut();
+    own_headers(headers, ticket.id());
+    if let Ok(provider) = HeaderValue::from_str(&ticket.receipt.provider) {
+        headers.insert(HeaderName::from_static("x-weir-provider"), provider);
+    }
+    headers.insert(HeaderName::from_static("x-weir-attempts"), HeaderValue::from(ticket.receipt.attempts));
+    ticket.receipt.status = status.as_u16();
+    ticket.receipt.upstream_status = Some(status.as_u16());
+    let upstream_id = ["request-id", "x-request-id"].iter().find_map(|name| upstream.get(*name)?.to_str().ok());
+    ticket.receipt.upstream_request_id = upstream_id.map(str::to_owned);
+    response
+}
+
+/// The header that every answer has.
+pub(super) fn own_headers(headers: &mut HeaderMap, id: Uuid) {
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert(HeaderName::from_static("x-weir-request-id"), id);
+    }
+}
+
+/// The body of a streamed answer.
+pub(super) struct Relay {
+    /// Bytes to go out before anything else is read.
+    ready: VecDeque<Bytes>,
+    /// `None` once the request is settled.
+    live: Option<Box<Live>>,
+    /// What may still come after the end marker: forwarded for a moment, not read.
+    tail: Option<(reqwest::Body, Pin<Box<Sleep>>)>,
+}
+
+/// How long the provider may keep a stream open after its end marker.
+const TAIL_TIME: Duration = Duration::from_millis(500);
+
+/// A stream that is not over.
+struct Live {
+    ticket: Ticket,
+    reader: StreamReader,
+    upstream: reqwest::Body,
+    idle: Duration,
+    last_chunk: Instant,
+    timer: Pin<Box<Sleep>>,
+    abort: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// Why reading stopped.
+enum End {
+    /// The provider closed the stream properly.
+    Closed,
+    /// The connection broke.
+    Broken,
+    /// Too long a silence.
+    Idle,
+    /// The request's time is up.
+    Total,
+    /// The gateway stops.
+    Abort,
+}
+
+impl Relay {
+    /// Answers with a stream whose first content is there.
+    pub(super) fn start(app: &Arc<App>, mut ticket: Ticket, opened: Opened) -> Response<Body> {
+        let Opened { status, headers, held, reader, upstream } = opened;
+        let mut response = respond(&mut ticket, status, &headers);
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+        headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+        ticket.receipt.ttft_ms = Some(ticket.elapsed().as_secs_f64() * 1000.0);
+        let idle = app.timeouts.idle.0;
+        let now = Instant::now();
+        let timer = Box::pin(tokio::time::sleep_until((now + idle).min(ticket.deadline()).into()));
+        let abort = Box::pin(app.abort.clone().cancelled_owned());
+        let live = Box::new(Live { ticket, reader, upstream, idle, last_chunk: now, timer, abort });
+        let mut relay = Self { ready: held, live: Some(live), tail: None };
+        relay.note_progress();
+        *response.body_mut() = Body::new(relay);
+        response
+    }
+
+    /// After something was read: writes the checkpoint once usage is known, and settles at the end marker.
+    fn note_progress(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        let held: usize = self.ready.iter().map(Bytes::len).sum();
+        if live.reader.is_ended() {
+            let Some(live) = self.live.take() else { return };
+            let tail = live.settle(held as u64, &End::Closed);
+            self.tail = Some((tail, Box::pin(tokio::time::sleep(TAIL_TIME))));
+        } else if !live.ticket.is_checkpointed() && live.reader.reading().usage.is_known() {
+            account::apply(&mut live.ticket.receipt, live.reader.reading());
+            live.ticket.checkpoint();
+        }
+    }
+
+    /// Reads what is ready, up to a bound. `Some` when the stream is over.
+    fn read(&mut self, context: &mut Context<'_>) -> Option<End> {
+        let mut joined = 0;
+        while joined < JOIN_MAX_BYTES {
+            let live = self.live.as_mut()?;
+            match Pin::new(&mut live.upstream).poll_frame(context) {
+                Poll::Pending => return None,
+                Poll::Ready(None) => {
+                    let rest = live.reader.finish();
+                    self.ready.extend((!rest.is_empty()).then_some(rest));
+                    return Some(End::Closed);
+                }
+                Poll::Ready(Some(Err(_))) => {
+                    let rest = live.reader.finish();
+                    self.ready.extend((!rest.is_empty()).then_some(rest));
+                    return Some(End::Broken);
+                }
+                Poll::Ready(Some(Ok(frame))) => {
+                    let Ok(chunk) = frame.into_data() else { continue };
+                    live.last_chunk = Instant::now();
+                    joined += chunk.len();
+                    let forward = live.reader.push(chunk);
+                    self.ready.extend((!forward.is_empty()).then_some(forward));
+                    self.note_progress();
+                }
+            }
+        }
+        None
+    }
+
+    /// Settles a stream that is over, and appends the error event where it did not end properly.
+    fn finish(&mut self, end: &End) {
+        let Some(live) = self.live.take() else { return };
+        let reading = live.reader.reading();
+        // The client has seen the provider's own error, or an answer that was complete: nothing to add.
+        let broken = !reading.completed && reading.error.is_none();
+        if broken {
+            let (class, message) = end.explain();
+            let id = live.ticket.id().to_string();
+            let status = rejection::status(class).as_u16();
+            let error = OwnError { status, class, message, param: None, request_id: &id };
+            let event = live.reader.error_event(&error);
+            self.ready.push_back(event);
+        }
+        let held: usize = self.ready.iter().map(Bytes::len).sum();
+        live.settle(held as u64, end);
+    }
+}
+
+impl End {
+    fn explain(&self) -> (ErrorClass, &'static str) {
+        match self {
+            Self::Closed => (ErrorClass::StreamCut, "the provider ended the stream before the answer was complete"),
+            Self::Broken => (ErrorClass::StreamCut, "the connection to the provider broke before the answer was complete"),
+            Self::Idle => (ErrorClass::StreamIdle, "the provider fell silent before the answer was complete"),
+            Self::Total => (ErrorClass::TotalTimeout, "the answer took longer than the gateway allows"),
+            Self::Abort => (ErrorClass::Shutdown, "the gateway stopped before the answer was complete"),
+        }
+    }
+}
+
+impl Live {
+    /// Writes the terminal event. `held_bytes` are about to be forwarded. Returns what may still come.
+    fn settle(self: Box<Self>, held_bytes: u64, end: &End) -> reqwest::Body {
+        let Self { mut ticket, reader, upstream, .. } = *self;
+        let reading = reader.reading();
+        account::apply(&mut ticket.receipt, reading);
+        ticket.receipt.response_bytes += held_bytes;
+        if reading.completed {
+            ticket.settle(Outcome::Completed, None);
+        } else {
+            let (class, message) = end.explain();
+            let error = account::in_band(reading).unwrap_or_else(|| account::note(class, message));
+            ticket.settle(Outcome::Interrupted, Some(error));
+        }
+        upstream
+    }
+
+    /// Whether a limit has been reached; otherwise the timer is set anew.
+    fn timed_out(&mut self, context: &mut Context<'_>) -> Option<End> {
+        if self.abort.as_mut().poll(context).is_ready() {
+            return Some(End::Abort);
+        }
+        while self.timer.as_mut().poll(context).is_ready() {
+            let (now, deadline) = (Instant::now(), self.ticket.deadline());
+            if now >= deadline {
+                return Some(End::Total);
+            }
+            let quiet_until = self.last_chunk + self.idle;
+            if now >= quiet_until {
+                return Some(End::Idle);
+            }
+            // Set once per limit rather than once per chunk: a chunk only moves `last_chunk`.
+            self.timer.as_mut().reset(quiet_until.min(deadline).into());
+        }
+        None
+    }
+
+    /// Reads on after the client has left, within bounds, so that what the provider bills is what is recorded.
+    async fn drain(mut self: Box<Self>) {
+        let app = Arc::clone(self.ticket.app());
+        let chars_delivered = self.reader.reading().text_chars;
+        let was_complete = self.reader.reading().completed;
+        let reading = async {
+            while let Some(Ok(frame)) = self.upstream.frame().await {
+                let Ok(chunk) = frame.into_data() else { continue };
+                self.reader.push(chunk);
+                let drained = self.reader.reading().text_chars - chars_delivered;
+                // Four characters a token, the usual rule of thumb; the bound need not be exact.
+                if self.reader.is_ended() || drained / 4 > app.drain.output_tokens {
+                    return;
+                }
+            }
+            self.reader.finish();
+        };
+        tokio::select! {
+            _over_or_out_of_time = tokio::time::timeout(app.drain.time.0, reading) => {}
+            () = app.abort.cancelled() => {}
+        }
+        let Self { mut ticket, reader, .. } = *self;
+        let reading = reader.reading();
+        account::apply(&mut ticket.receipt, reading);
+        ticket.receipt.delivered_output = account::delivered_output(reading, chars_delivered);
+        if was_complete {
+            ticket.settle(Outcome::Completed, None);
+        } else {
+            ticket.settle(Outcome::Cancelled, Some::<ErrorNote>(account::client_left()));
+        }
+    }
+}
+
+impl HttpBody for Relay {
+    type Data = Bytes;
+    type Error = reqwest::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, reqwest::Error>>> {
+        if self.live.is_some() {
+            if let Some(end) = self.read(context) {
+                self.finish(&end);
+            } else if self.ready.is_empty()
+                && let Some(live) = &mut self.live
+                && let Some(end) = live.timed_out(context)
+            {
+                self.finish(&end);
+            }
+        }
+        if !self.ready.is_empty() {
+            let bytes = join(self.ready.drain(..).collect());
+            if let Some(live) = &mut self.live {
+                live.ticket.receipt.response_bytes += bytes.len() as u64;
+            }
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        if self.live.is_some() {
+            return Poll::Pending;
+        }
+        let Some((tail, limit)) = &mut self.tail else { return Poll::Ready(None) };
+        match Pin::new(tail).poll_frame(context) {
+            // What breaks after the end marker breaks nothing: the answer is complete.
+            Poll::Ready(frame) => Poll::Ready(frame.filter(Result::is_ok)),
+            Poll::Pending => limit.as_mut().poll(context).map(|()| None),
+        }
+    }
+}
+
+impl Drop for Relay {
+    /// The client left: read on in the background.
+    fn drop(&mut self) {
+        if let Some(live) = self.live.take() {
+            let app = Arc::clone(live.ticket.app());
+            app.requests.spawn(live.drain());
+        }
+    }
+}

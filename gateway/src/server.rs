@@ -1,0 +1,102 @@
+//! Connections and paths. No decisions about requests.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request};
+use axum::routing::any;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use schemas::outcome::Format;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::pipeline::{self, Operation};
+
+/// The open connections of a server that has stopped accepting.
+pub(crate) struct Connections(TaskTracker);
+
+impl Connections {
+    /// Waits until they are closed, or for `limit`.
+    pub(crate) async fn finish(self, limit: Duration) {
+        self.0.close();
+        let _closed_in_time = tokio::time::timeout(limit, self.0.wait()).await;
+    }
+}
+
+/// Accepts connections until `shutdown`; then asks all of them to end after their running request.
+pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: CancellationToken) -> Connections {
+    let router = router(app);
+    let connections = TaskTracker::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, mostly: leave those that are open time to end.
+                    tracing::error!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            () = shutdown.cancelled() => return Connections(connections),
+        };
+        connections.spawn(connection(stream, router.clone(), shutdown.clone()));
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, shutdown: CancellationToken) {
+    // Without this a small event waits for the previous one's acknowledgement: 40 ms on Linux.
+    let _best_effort = stream.set_nodelay(true);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30)).half_close(false);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30));
+    let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended badly");
+    }
+}
+
+fn router(app: Arc<App>) -> Router {
+    let generate = |format| operation(&app, Operation::Generate(format));
+    Router::new()
+        .route("/v1/messages", generate(Format::Anthropic))
+        .route("/v1/chat/completions", generate(Format::OpenaiChat))
+        .fallback({
+            let app = Arc::clone(&app);
+            move |request: Request<Body>| {
+                let operation = Operation::Unknown(dialect(request.headers(), request.uri().path()));
+                pipeline::handle(Arc::clone(&app), operation, request)
+            }
+        })
+}
+
+fn operation(app: &Arc<App>, operation: Operation) -> axum::routing::MethodRouter<(), Infallible> {
+    let app = Arc::clone(app);
+    any(move |request: Request<Body>| pipeline::handle(Arc::clone(&app), operation, request))
+}
+
+/// The dialect of a client that asks for a path which does not exist.
+fn dialect(headers: &HeaderMap, path: &str) -> Format {
+    if headers.contains_key("anthropic-version") || path.starts_with("/v1/messages") {
+        Format::Anthropic
+    } else if headers.contains_key("x-goog-api-key") || path.starts_with("/v1beta") {
+        Format::Gemini
+    } else {
+        Format::OpenaiChat
+    }
+}

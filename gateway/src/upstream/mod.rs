@@ -1,0 +1,4 @@
+//! The way to providers: the HTTP client, and reading their event streams.
+
+pub mod client;
+pub mod sse;
