@@ -43,6 +43,10 @@ pub async fn command(arguments: Arguments) -> Result<(), Error> {
     if std::env::var_os("TZ").is_none_or(|zone| zone != "UTC") {
         return Err(restart_in_utc());
     }
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let subscriber = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    // Whoever has set up another one before keeps it.
+    let _ = subscriber.try_init();
     let shutdown = stop_token(arguments.exit_with_parent)?;
     let library = match arguments.lib {
         Some(library) => library,

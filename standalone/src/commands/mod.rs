@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::terminal;
+use crate::{clickhouse, terminal};
 
 /// Exit code for mistakes in the configuration or on the command line.
 pub const BAD_USAGE: u8 = 64;
@@ -25,6 +25,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Arguments),
+    #[command(hide = true)]
+    Clickhouse(clickhouse::Arguments),
     Simulate(simulate::Arguments),
 }
 
@@ -52,6 +54,9 @@ impl Failure {
 pub fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Clickhouse(arguments) => on_runtime(async {
+            clickhouse::command(arguments).await.map_err(|error| Failure::Failed(error.to_string()))
+        }),
         Command::Simulate(arguments) => on_runtime(simulate::run(arguments)),
     };
     match ended {
