@@ -1,0 +1,83 @@
+//! A partition's [`Progress`] in NATS KV. Every write is a compare-and-set: who has not seen the latest state cannot
+//! change it, so two recorders can never both believe that they own a range.
+
+use std::time::Duration;
+
+use async_nats::jetstream::kv::{CreateErrorKind, Store, UpdateErrorKind};
+use schemas::progress::Progress;
+
+/// Longest wait for the server.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why the state was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another recorder has written in between: read again and go on from there.
+    #[error("another recorder has moved this partition on")]
+    Conflict,
+    /// What is stored is not a progress this recorder reads.
+    #[error("the stored progress cannot be read: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    /// The server did not answer, or not well; after a write the outcome is unknown.
+    #[error("NATS KV: {0}")]
+    Nats(String),
+}
+
+/// The progress with the revision that the next write must name.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// The state.
+    pub progress: Progress,
+    /// Its revision.
+    pub revision: u64,
+}
+
+/// One partition's key.
+#[derive(Clone, Debug)]
+pub struct ProgressKey {
+    store: Store,
+    key: String,
+}
+
+impl ProgressKey {
+    /// The key of a partition.
+    pub fn new(store: Store, partition: u16) -> Self {
+        Self { store, key: schemas::subjects::progress_key(partition) }
+    }
+
+    /// The state, if there is one.
+    pub async fn load(&self) -> Result<Option<Committed>, Error> {
+        let entry =
+            within(self.store.entry(self.key.as_str())).await?.map_err(|error| Error::Nats(error.to_string()))?;
+        let Some(entry) = entry.filter(|entry| entry.operation == async_nats::jetstream::kv::Operation::Put) else {
+            return Ok(None);
+        };
+        Ok(Some(Committed { progress: serde_json::from_slice(&entry.value)?, revision: entry.revision }))
+    }
+
+    /// Writes the first state.
+    pub async fn create(&self, progress: Progress) -> Result<Committed, Error> {
+        let value = serde_json::to_vec(&progress)?;
+        let created = within(self.store.create(self.key.as_str(), value.into())).await?;
+        let revision = created.map_err(|error| match error.kind() {
+            CreateErrorKind::AlreadyExists => Error::Conflict,
+            _ => Error::Nats(error.to_string()),
+        })?;
+        Ok(Committed { progress, revision })
+    }
+
+    /// Writes the next state over the one at `revision`.
+    pub async fn replace(&self, progress: Progress, revision: u64) -> Result<Committed, Error> {
+        let value = serde_json::to_vec(&progress)?;
+        let updated = within(self.store.update(self.key.as_str(), value.into(), revision)).await?;
+        let revision = updated.map_err(|error| match error.kind() {
+            UpdateErrorKind::WrongLastRevision => Error::Conflict,
+            _ => Error::Nats(error.to_string()),
+        })?;
+        Ok(Committed { progress, revision })
+    }
+}
+
+async fn within<F: Future>(future: F) -> Result<F::Output, Error> {
+    tokio::time::timeout(TIMEOUT, future).await.map_err(|_| Error::Nats("the server did not answer in time".to_owned()))
+}

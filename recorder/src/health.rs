@@ -1,0 +1,61 @@
+//! Whether the recorder can do its work, and if not, what is missing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_nats::Client;
+use async_nats::connection::State;
+
+use crate::metrics::Metrics;
+
+/// Shared by the workers, who report, and the ops listener, who tells.
+#[derive(Clone)]
+pub struct Health(Arc<Inner>);
+
+struct Inner {
+    nats: Client,
+    metrics: Metrics,
+    migrated: AtomicBool,
+    partitions: Vec<AtomicBool>,
+}
+
+impl Health {
+    /// Nothing has been reached yet.
+    pub fn new(nats: Client, metrics: Metrics, partitions: u16) -> Self {
+        let partitions = (0..partitions).map(|_| AtomicBool::new(false)).collect();
+        Self(Arc::new(Inner { nats, metrics, migrated: AtomicBool::new(false), partitions }))
+    }
+
+    /// The tables are there.
+    pub fn migrated(&self) {
+        self.0.migrated.store(true, Ordering::Relaxed);
+        self.0.metrics.clickhouse_answered(true);
+    }
+
+    /// A partition is being recorded, or is not.
+    pub fn partition_opened(&self, partition: u16, open: bool) {
+        if let Some(cell) = self.0.partitions.get(usize::from(partition)) {
+            cell.store(open, Ordering::Relaxed);
+        }
+    }
+
+    /// What is missing; empty when the recorder is ready.
+    pub fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if self.0.nats.connection_state() != State::Connected {
+            missing.push("NATS is not connected".to_owned());
+        }
+        if !self.0.migrated.load(Ordering::Relaxed) {
+            missing.push("the migrations are not applied: ClickHouse has not been reached".to_owned());
+        } else if !self.0.metrics.clickhouse_is_reached() {
+            missing.push("ClickHouse did not answer the last statement".to_owned());
+        }
+        let partitions = self.0.partitions.iter().enumerate();
+        let closed: Vec<String> =
+            partitions.filter(|(_, open)| !open.load(Ordering::Relaxed)).map(|(index, _)| index.to_string()).collect();
+        if !closed.is_empty() {
+            missing.push(format!("partitions not being recorded: {}", closed.join(", ")));
+        }
+        missing
+    }
+}

@@ -1,0 +1,218 @@
+//! A range and the progress before it -> the rows to write: decoded, without what was recorded before, by table and day.
+//!
+//! The result is a pure function of its input (but for `recorded_at`, which no token and no view looks at), so that a
+//! range written a second time gives the same rows under the same tokens.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use schemas::events::{Body, Event, Head};
+use schemas::price::Book;
+use schemas::progress::SeqSet;
+use schemas::time::Timestamp;
+use uuid::Uuid;
+
+use crate::consume::Message;
+use crate::decode::{self, Identity, Poison};
+use crate::price;
+use crate::rows::{CandidateRow, DeadLetterRow, OpenedRow, Recording, RequestRow, Stage};
+
+/// Rows of one table by the UTC day that their partition in ClickHouse is named by.
+pub type ByDay<R> = BTreeMap<u32, Cell<R>>;
+
+/// The rows of one table and day: one insert, one token.
+#[derive(Debug)]
+pub struct Cell<R> {
+    /// In the order of the stream.
+    pub rows: Vec<R>,
+    /// Where each row comes from.
+    pub origins: Vec<Origin>,
+}
+
+impl<R> Default for Cell<R> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), origins: Vec::new() }
+    }
+}
+
+/// Place of an event in its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Index of the message in the range.
+    pub message: usize,
+    /// Index of the line in the message.
+    pub line: usize,
+}
+
+/// What is the same for a whole range.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The partition being recorded.
+    pub partition: u16,
+    /// The stream's incarnation.
+    pub incarnation: u32,
+    /// The prices.
+    pub book: &'a Book,
+    /// The time that rows carry as `recorded_at`.
+    pub recorded_at: Timestamp,
+}
+
+/// Everything to be written for a range.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Terminal events.
+    pub requests: ByDay<RequestRow>,
+    /// Candidate events.
+    pub candidates: ByDay<CandidateRow>,
+    /// Opened events.
+    pub opened: ByDay<OpenedRow>,
+    /// What is no event.
+    pub dead_letters: ByDay<DeadLetterRow>,
+    /// The progress's epochs with the range's events added.
+    pub epochs: BTreeMap<Uuid, SeqSet>,
+    /// What was found, for the metrics.
+    pub tally: Tally,
+}
+
+/// Counts of a range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Events that become rows.
+    pub stored: u64,
+    /// Events that were recorded before.
+    pub deduplicated: u64,
+    /// Lines that become dead letters.
+    pub dead_lettered: u64,
+    /// Requests whose tokens are known and whose price is not.
+    pub unpriced: u64,
+}
+
+impl Plan {
+    /// Plans a range after the given epochs.
+    pub fn new(context: Context<'_>, messages: &[Message], epochs: BTreeMap<Uuid, SeqSet>) -> Self {
+        let mut plan = Self { epochs, ..Self::default() };
+        for (index, message) in messages.iter().enumerate() {
+            for (line_index, line) in schemas::pack::lines(&message.payload).enumerate() {
+                let origin = Origin { message: index, line: line_index };
+                match decode::decode(line, context.partition) {
+                    Ok(event) => plan.add(context, event, origin),
+                    Err(poison) => plan.add_poison(context, message, origin, &poison),
+                }
+            }
+        }
+        plan
+    }
+
+    /// Whether nothing has to be written.
+    pub fn is_empty(&self) -> bool {
+        self.tally.stored == 0 && self.tally.dead_lettered == 0
+    }
+
+    fn add(&mut self, context: Context<'_>, event: Event, origin: Origin) {
+        let Event { head, body } = event;
+        if !self.epochs.entry(head.epoch).or_default().insert(head.seq) {
+            self.tally.deduplicated += 1;
+            return;
+        }
+        self.tally.stored += 1;
+        let recording = Recording { head: &head, recorded_at: context.recorded_at };
+        match body {
+            Body::Terminal(receipt) => {
+                let priced = price::price(context.book, &receipt);
+                self.tally.unpriced += u64::from(priced.unpriced);
+                let day = receipt.received_at.day();
+                push(&mut self.requests, day, RequestRow::new(recording, *receipt, priced), origin);
+            }
+            Body::Candidate(candidate) => {
+                let day = candidate.received_at.day();
+                push(&mut self.candidates, day, CandidateRow::new(recording, *candidate), origin);
+            }
+            Body::Opened(opened) => {
+                let day = opened.received_at.day();
+                push(&mut self.opened, day, OpenedRow::new(recording, *opened), origin);
+            }
+        }
+    }
+
+    fn add_poison(&mut self, context: Context<'_>, message: &Message, origin: Origin, poison: &Poison) {
+        // A numbered event counts as recorded, or its gateway would send it again for ever.
+        if let Identity { epoch: Some(epoch), partition: Some(partition), seq: Some(seq), .. } = poison.identity
+            && partition == context.partition
+            && seq > 0
+            && !self.epochs.entry(epoch).or_default().insert(seq)
+        {
+            self.tally.deduplicated += 1;
+            return;
+        }
+        self.tally.dead_lettered += 1;
+        let row = dead_letter(context, message, origin, Fault { stage: Stage::Decode, poison });
+        push(&mut self.dead_letters, message.published_at.day(), row, origin);
+    }
+}
+
+/// The dead letter of an event whose row ClickHouse refused, and its day.
+pub fn refused(
+    context: Context<'_>,
+    messages: &[Message],
+    origin: Origin,
+    reason: String,
+) -> Option<(u32, DeadLetterRow)> {
+    let message = messages.get(origin.message)?;
+    let line = line_of(message, origin)?;
+    let identity = serde_json::from_slice::<Head>(&line).map_or_else(
+        |_| Identity::default(),
+        |head| Identity {
+            epoch: Some(head.epoch),
+            partition: Some(head.partition),
+            seq: Some(head.seq),
+            request_id: Some(head.request_id),
+        },
+    );
+    let poison = Poison { reason, identity };
+    let row = dead_letter(context, message, origin, Fault { stage: Stage::Insert, poison: &poison });
+    Some((message.published_at.day(), row))
+}
+
+struct Fault<'a> {
+    stage: Stage,
+    poison: &'a Poison,
+}
+
+fn dead_letter(context: Context<'_>, message: &Message, origin: Origin, fault: Fault<'_>) -> DeadLetterRow {
+    // The numbers of another partition mean nothing here.
+    let ours = fault.poison.identity.partition == Some(context.partition);
+    let identity = if ours { fault.poison.identity } else { Identity::default() };
+    DeadLetterRow {
+        partition: context.partition,
+        incarnation: context.incarnation,
+        stream_seq: message.seq,
+        line: u32::try_from(origin.line).unwrap_or(u32::MAX),
+        subject: message.subject.clone(),
+        message_id: message.id.clone(),
+        stage: fault.stage.as_str(),
+        reason: fault.poison.reason.clone(),
+        epoch: identity.epoch,
+        seq: identity.seq,
+        request_id: fault.poison.identity.request_id,
+        payload: line_of(message, origin).unwrap_or_default(),
+        published_at: message.published_at.as_micros(),
+        recorded_at: context.recorded_at.as_micros(),
+    }
+}
+
+/// The bytes of a line, shared with the message.
+fn line_of(message: &Message, origin: Origin) -> Option<Bytes> {
+    schemas::pack::lines(&message.payload).nth(origin.line).map(|line| message.payload.slice_ref(line))
+}
+
+fn push<R>(cells: &mut ByDay<R>, day: u32, row: R, origin: Origin) {
+    let cell = cells.entry(day).or_default();
+    cell.rows.push(row);
+    cell.origins.push(origin);
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+pub(crate) use tests::opened_row;

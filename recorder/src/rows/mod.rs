@@ -1,0 +1,34 @@
+//! Events as rows. A struct's fields are its table's columns: names, order and types follow `schemas/clickhouse`, and a
+//! test compares them.
+
+mod requests;
+mod candidates;
+mod opened;
+mod dead_letters;
+mod prices;
+
+#[cfg(test)]
+mod tests;
+
+pub use candidates::CandidateRow;
+pub use dead_letters::{DeadLetterRow, Stage};
+pub use opened::OpenedRow;
+pub use prices::PriceRow;
+pub use requests::RequestRow;
+
+use clickhouse::{Row, RowWrite};
+
+/// A struct that is one row of one table.
+pub trait TableRow: Row + RowWrite + for<'a> Row<Value<'a> = Self> + Send + Sync + 'static {
+    /// The table's name.
+    const TABLE: &'static str;
+}
+
+/// What a row needs beside its event's body.
+#[derive(Clone, Copy, Debug)]
+pub struct Recording<'a> {
+    /// The event's head.
+    pub head: &'a schemas::events::Head,
+    /// When the recorder made the row.
+    pub recorded_at: schemas::time::Timestamp,
+}

@@ -1,0 +1,61 @@
+//! One insert over ClickHouse's HTTP interface, with every setting that its meaning depends on.
+
+use std::time::Duration;
+
+use clickhouse::Client;
+use clickhouse::error::Error;
+
+use super::Insert;
+use crate::rows::TableRow;
+
+/// Server defaults for these have moved from release to release: nothing may depend on them. One insert is one block in
+/// one partition, stored or not stored as a whole, and a repeated token changes nothing, in dependent views neither.
+const SETTINGS: [(&str, &str); 7] = [
+    ("async_insert", "0"),
+    ("insert_deduplicate", "1"),
+    ("deduplicate_insert", "enable"),
+    ("deduplicate_blocks_in_dependent_materialized_views", "1"),
+    ("materialized_views_ignore_errors", "0"),
+    ("max_insert_block_size", "1048449"),
+    ("min_insert_block_size_rows", "1048449"),
+];
+
+/// The real thing.
+#[derive(Clone)]
+pub struct Inserter {
+    client: Client,
+    timeout: Duration,
+}
+
+impl Inserter {
+    /// Inserts through a client that knows database and credentials. After `timeout` the outcome counts as unknown.
+    pub fn new(client: Client, timeout: Duration) -> Self {
+        Self { client, timeout }
+    }
+
+    async fn send<R: TableRow>(&self, token: &str, rows: &[R]) -> Result<(), Error> {
+        let mut insert = self.client.insert::<R>(R::TABLE).await?;
+        insert = insert.with_timeouts(Some(self.timeout), Some(self.timeout));
+        for (name, value) in SETTINGS {
+            insert = insert.with_setting(name, value);
+        }
+        insert = insert.with_setting("insert_deduplication_token", token);
+        for row in rows {
+            insert.write(row).await?;
+        }
+        insert.end().await
+    }
+}
+
+impl Insert for Inserter {
+    async fn insert<R: TableRow>(&self, token: &str, rows: &[R]) -> Result<(), Error> {
+        // Also bounds what the client's own timeouts do not: connecting, and asking for the table's columns.
+        let sent = tokio::time::timeout(self.timeout * 2, self.send(token, rows)).await;
+        let result = sent.unwrap_or(Err(Error::TimedOut));
+        if result.is_err() {
+            // The table may have changed behind the client's cache.
+            self.client.clear_cached_metadata().await;
+        }
+        result
+    }
+}

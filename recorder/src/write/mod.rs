@@ -1,0 +1,142 @@
+//! Writes the rows of a range into ClickHouse: one insert per table and day, each under its token, until it is known to
+//! have worked. An unknown outcome is tried again with the same rows and the same token, for ever.
+
+mod insert;
+
+pub use insert::Inserter;
+
+use std::ops::Range;
+use std::time::Instant;
+
+use futures_util::future::{BoxFuture, FutureExt, join_all};
+
+use crate::metrics::{Metrics, Stage};
+use crate::plan::{ByDay, Cell, Origin, Plan};
+use crate::protocol::TokenBase;
+use crate::retry::{self, Backoff, Verdict};
+use crate::rows::{DeadLetterRow, TableRow};
+
+/// A row that ClickHouse will not take.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Where its event is.
+    pub origin: Origin,
+    /// ClickHouse's words.
+    pub reason: String,
+}
+
+/// Writes cells.
+#[derive(Clone, Debug)]
+pub struct Writer<I> {
+    inserter: I,
+    metrics: Metrics,
+}
+
+/// One insert into ClickHouse: the only thing here that a test stands in for.
+pub trait Insert: Send + Sync {
+    /// Inserts all rows under a token, or none.
+    fn insert<R: TableRow>(
+        &self,
+        token: &str,
+        rows: &[R],
+    ) -> impl Future<Output = Result<(), clickhouse::error::Error>> + Send;
+}
+
+impl<I: Insert> Writer<I> {
+    /// A writer over an insert.
+    pub fn new(inserter: I, metrics: Metrics) -> Self {
+        Self { inserter, metrics }
+    }
+
+    /// The insert itself, for what is written outside of ranges.
+    pub fn inserter(&self) -> &I {
+        &self.inserter
+    }
+
+    /// Writes everything that was planned but the dead letters. Returns when each row is either stored or refused.
+    pub async fn write(&self, base: &TokenBase, plan: &Plan) -> Vec<Refusal> {
+        let mut writes: Vec<BoxFuture<'_, Vec<Refusal>>> = Vec::new();
+        self.push_cells(&mut writes, base, &plan.requests);
+        self.push_cells(&mut writes, base, &plan.candidates);
+        self.push_cells(&mut writes, base, &plan.opened);
+        join_all(writes).await.into_iter().flatten().collect()
+    }
+
+    /// Writes dead letters. `part` keeps those that were found by reading apart from those that were refused.
+    pub async fn write_dead_letters(&self, base: &TokenBase, part: &str, cells: &ByDay<DeadLetterRow>) {
+        for (day, cell) in cells {
+            let token = base.cell(&format!("{}{part}", DeadLetterRow::TABLE), *day);
+            let mut backoff = Backoff::default();
+            // The last resort has no further one: whatever ClickHouse says, the letters wait here.
+            while let Err(error) = self.try_insert(&token, &cell.rows).await {
+                self.pause::<DeadLetterRow>(&mut backoff, &error).await;
+            }
+        }
+    }
+
+    fn push_cells<'a, R: TableRow>(
+        &'a self,
+        writes: &mut Vec<BoxFuture<'a, Vec<Refusal>>>,
+        base: &TokenBase,
+        cells: &'a ByDay<R>,
+    ) {
+        for (day, cell) in cells {
+            let token = base.cell(R::TABLE, *day);
+            writes.push(async move { self.write_cell(&token, cell).await }.boxed());
+        }
+    }
+
+    /// Writes a cell, or, when it is refused, its halves: the order of tries depends on the refusals alone, so a second
+    /// recorder halves in the same way and under the same tokens.
+    async fn write_cell<R: TableRow>(&self, token: &str, cell: &Cell<R>) -> Vec<Refusal> {
+        let mut refusals = Vec::new();
+        let mut parts: Vec<Range<usize>> = vec![0..cell.rows.len()];
+        while let Some(part) = parts.pop() {
+            let whole = part.len() == cell.rows.len();
+            let token = if whole { token.to_owned() } else { format!("{token}:{}-{}", part.start, part.end) };
+            let rows = cell.rows.get(part.clone()).unwrap_or_default();
+            let Err(reason) = self.insert_until_known(&token, rows).await else { continue };
+            if part.len() > 1 {
+                let middle = part.start + part.len() / 2;
+                parts.extend([middle..part.end, part.start..middle]);
+            } else if let Some(origin) = cell.origins.get(part.start) {
+                refusals.push(Refusal { origin: *origin, reason });
+            }
+        }
+        refusals
+    }
+
+    /// `Err` holds ClickHouse's reason for refusing the rows.
+    async fn insert_until_known<R: TableRow>(&self, token: &str, rows: &[R]) -> Result<(), String> {
+        let mut backoff = Backoff::default();
+        loop {
+            let Err(error) = self.try_insert(token, rows).await else { return Ok(()) };
+            match retry::classify(&error) {
+                Verdict::Again => self.pause::<R>(&mut backoff, &error).await,
+                Verdict::Refused(reason) => return Err(reason),
+            }
+        }
+    }
+
+    async fn try_insert<R: TableRow>(&self, token: &str, rows: &[R]) -> Result<(), clickhouse::error::Error> {
+        let started = Instant::now();
+        let result = self.inserter.insert(token, rows).await;
+        self.metrics.stage_took(Stage::Insert, started.elapsed());
+        let refused = |error| matches!(retry::classify(error), Verdict::Refused(_));
+        self.metrics.clickhouse_answered(result.as_ref().err().is_none_or(refused));
+        result
+    }
+
+    async fn pause<R: TableRow>(&self, backoff: &mut Backoff, error: &clickhouse::error::Error) {
+        let wait = backoff.next_wait();
+        if backoff.tries() == 1 {
+            tracing::warn!(table = R::TABLE, %error, "an insert failed or its outcome is unknown: trying again until it is known");
+        } else {
+            tracing::debug!(table = R::TABLE, %error, tries = backoff.tries(), "an insert failed again");
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;
