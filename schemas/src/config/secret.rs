@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// Where a secret comes from: `{ env = "NAME" }`, `{ file = "/run/secrets/x" }`, or, said out loud, `{ plain = "..." }`.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "toml::Table")]
+#[serde(try_from = "toml::Value")]
 pub enum SecretRef {
     /// The value of an environment variable.
     Env(String),
@@ -50,6 +50,19 @@ impl fmt::Debug for SecretRef {
             Self::Env(name) => write!(f, "{{ env = {name:?} }}"),
             Self::File(path) => write!(f, "{{ file = {path:?} }}"),
             Self::Plain(_) => f.write_str("{ plain = *** }"),
+        }
+    }
+}
+
+impl TryFrom<toml::Value> for SecretRef {
+    type Error = &'static str;
+
+    /// Takes any value, so that the message for one of another type is ours: serde's would show the value, and a secret
+    /// that was written in the wrong way is a secret all the same.
+    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
+        match value {
+            toml::Value::Table(table) => Self::try_from(table),
+            _ => Err(HOW),
         }
     }
 }

@@ -112,4 +112,7 @@ fn secrets_are_not_shown() {
     assert!(!format!("{config:?}").contains("hunter2"));
     let broken = format!("{text}\nuser = 1");
     assert!(!parse(&broken).unwrap_err().to_string().contains("hunter2"));
+    let literal = "[clickhouse]\npassword = \"hunter2\"\n[analytics]\ntoken = { plain = \"hunter2\", env = \"hunter2\" }";
+    let told = parse(literal).unwrap_err().to_string();
+    assert!(told.contains("clickhouse.password: must be { env") && !told.contains("hunter2"), "{told}");
 }
