@@ -120,9 +120,10 @@ impl StreamReader {
     /// The bytes that close the line and the event that the stream stands in.
     fn closing(&self) -> &'static [u8] {
         match (self.sse.is_at_line_start(), self.sse.open()) {
-            (false, _) => b"\n\n",
             (true, Open::Nowhere) => b"",
-            (true, Open::Earlier | Open::At(_)) => b"\n",
+            // After a CR the first LF would only complete the line's end.
+            (true, Open::Earlier | Open::At(_)) if !self.sse.is_after_cr() => b"\n",
+            _ => b"\n\n",
         }
     }
 }

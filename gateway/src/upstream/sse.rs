@@ -41,7 +41,7 @@ pub struct Event<'a> {
     pub data: &'a [u8],
     /// Where its first line that is no comment begins in the chunk at hand; `None` if in an earlier one.
     pub start: Option<usize>,
-    /// Where the blank line that closed it ends in the chunk at hand; `None` if something else closed it.
+    /// Where the blank line that closed it ends in the chunk at hand; `None` if there are other events before that line.
     pub end: Option<usize>,
 }
 
@@ -81,6 +81,8 @@ struct Block {
     /// The data otherwise.
     data: Vec<u8>,
     start: Open,
+    /// There has been another event since the last blank line, so that this one cannot be told from it by place.
+    is_mixed: bool,
     is_oversized: bool,
 }
 
@@ -213,9 +215,9 @@ impl Decoder {
     fn add(&mut self, kind: Kind, value: &[u8], line: Line<'_>, visit: &mut impl FnMut(Event<'_>)) {
         if self.open.kind.is_some_and(|open| open != kind) {
             self.deliver(line.chunk, None, visit);
-            let name = std::mem::take(&mut self.open.name);
-            self.open.clear();
-            self.open.name = name;
+            self.open.kind = None;
+            self.open.data.clear();
+            self.open.is_mixed = true;
         }
         self.open.begin(line.offset);
         if self.open.is_oversized {
@@ -251,6 +253,7 @@ impl Decoder {
             Some(place) => chunk.get(place).unwrap_or_default(),
             None => &self.open.data,
         };
+        let end = end.filter(|_| !self.open.is_mixed);
         visit(Event { kind, name: &self.open.name, data, start, end });
     }
 }
@@ -287,4 +290,85 @@ fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
     }
     buffer.clear();
     buffer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(stream: &[u8], size: usize) -> Vec<(Kind, String, String)> {
+        let mut decoder = Decoder::default();
+        let mut seen = Vec::new();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut visit = |event: Event<'_>| seen.push((event.kind, text(event.name), text(event.data)));
+        for chunk in stream.chunks(size) {
+            decoder.push(chunk, &mut visit);
+        }
+        decoder.finish(&mut visit);
+        seen
+    }
+
+    #[test]
+    fn reads_the_standard_and_what_providers_make_of_it() {
+        let data = |name: &str, data: &str| (Kind::Data, name.to_owned(), data.to_owned());
+        let raw = |data: &str| (Kind::Raw, String::new(), data.to_owned());
+        for (stream, expected) in [
+            ("data: a\n\ndata:b\n\ndata:  c\n\n", vec![data("", "a"), data("", "b"), data("", " c")]),
+            ("event: e\nid: 1\ndata: a\nretry: 5\ndata: b\nx: y\n\n", vec![data("e", "a\nb")]),
+            ("\u{feff}data: a\n\n\u{feff}data: b\n\n", vec![data("", "a")]),
+            (": c\n\n:\n\nevent: only\n\ndata\n\n", vec![data("", "")]),
+            ("event: e\n\ndata: a", vec![data("", "a")]),
+            ("data: a:b: c\n", vec![data("", "a:b: c")]),
+            ("error: {\"x\":1}\n\n", vec![(Kind::ErrorField, String::new(), "{\"x\":1}".to_owned())]),
+            ("{\n \"error\": 1\n}\n\ndata: a\n\n", vec![raw("{\n \"error\": 1\n}"), data("", "a")]),
+            ("data: a\n{\"error\":1}\ndata: b\n\n", vec![data("", "a"), raw("{\"error\":1}"), data("", "b")]),
+            ("\n\n\n", vec![]),
+        ] {
+            for stream in [stream.to_owned(), stream.replace('\n', "\r\n"), stream.replace('\n', "\r")] {
+                for size in 1..=stream.len() {
+                    assert_eq!(events(stream.as_bytes(), size), expected, "{stream:?} in chunks of {size}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn survives_any_bytes() {
+        let stream = [b"data: \xff\xfe\x00\n\n".as_slice(), b"data: ok\n\n"].concat();
+        for size in 1..stream.len() {
+            let seen = events(&stream, size);
+            assert_eq!((seen.len(), seen[1].2.as_str()), (2, "ok"));
+        }
+    }
+
+    #[test]
+    fn passes_over_an_event_beyond_the_bound_and_gives_its_memory_back() {
+        let line = vec![b'x'; 1 << 20];
+        let mut decoder = Decoder::default();
+        let mut kinds = Vec::new();
+        for lines in [false, true] {
+            decoder.push(b"data: ", |_| {});
+            for _ in 0..=EVENT_MAX_BYTES / line.len() {
+                decoder.push(&line, |_| {});
+                decoder.push(if lines { b"\ndata: " } else { b"" }, |_| {});
+                assert!(decoder.carry.capacity() + decoder.open.data.capacity() < 3 * EVENT_MAX_BYTES);
+            }
+            decoder.push(b"\n\ndata: after\n\n", |event| kinds.push((event.kind, event.data.len())));
+        }
+        assert_eq!(kinds, [(Kind::Oversized, 0), (Kind::Data, 5), (Kind::Oversized, 0), (Kind::Data, 5)]);
+        assert!(decoder.carry.capacity() + decoder.open.data.capacity() <= 2 * KEPT_CAPACITY);
+    }
+
+    #[test]
+    fn shows_an_event_within_one_chunk_where_it_lies() {
+        let chunk = b": c\ndata: abc\n\nda";
+        let mut decoder = Decoder::default();
+        decoder.push(chunk, |event| {
+            assert_eq!(event.data.as_ptr(), chunk[10..].as_ptr(), "not copied");
+            assert_eq!((event.start, event.end), (Some(4), Some(15)));
+        });
+        assert_eq!(decoder.open(), Open::At(15));
+        decoder.push(b"ta: d\n\n", |event| assert_eq!((event.start, event.end), (None, Some(7))));
+        assert_eq!(decoder.open(), Open::Nowhere);
+    }
 }

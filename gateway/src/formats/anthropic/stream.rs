@@ -68,6 +68,12 @@ impl Stream {
             self.read_usage(later.get(), reading);
         }
         if let Some(later) = event.get("usage") {
+            if !reading.usage_is_final
+                && event.object("usage").is_some_and(|usage| usage.get("output_tokens").is_some())
+            {
+                // The first event's output is a placeholder; even a zero is truer.
+                self.usage.remove("output_tokens");
+            }
             self.read_usage(later.get(), reading);
             reading.usage_is_final = true;
         }

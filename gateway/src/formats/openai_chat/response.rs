@@ -12,6 +12,10 @@ pub(crate) fn read(body: &[u8]) -> Reading {
     let Ok(completion) = Object::parse(&text) else { return Reading::invalid(failure::describe(&text)) };
     let mut reading = Reading::default();
     read_members(&completion, "message", &mut reading);
+    if reading.stop_reason.is_some() {
+        // In a whole answer even an empty reason is an end; in a stream some send it with every chunk.
+        reading.complete();
+    }
     if let Some(error) = error::in_band(&completion) {
         reading.fail(error);
     } else if completion.get("choices").is_none() {
@@ -31,11 +35,12 @@ pub(crate) fn read_members(completion: &Object<'_>, content: &str, reading: &mut
         if let Some(message) = choice.object(content) {
             tally(&message, reading);
         }
-        if let Some(reason) = choice.text("finish_reason").filter(|reason| !reason.is_empty()) {
-            if choice.count("index").unwrap_or(0) == 0 {
-                reading.stop_reason = Some(reason.into_owned());
-            }
+        let Some(reason) = choice.text("finish_reason") else { continue };
+        if !reason.is_empty() {
             reading.complete();
+        }
+        if choice.count("index").unwrap_or(0) == 0 && (!reason.is_empty() || reading.stop_reason.is_none()) {
+            reading.stop_reason = Some(reason.into_owned());
         }
     }
     read_usage(completion, &choices, reading);
