@@ -16,7 +16,7 @@ const UNSAFE_ALLOWED: &str = "standalone/src/clickhouse/";
 
 #[test]
 fn a_stage_does_not_name_a_later_one() {
-    let findings: Vec<Finding> = rust_files().iter().flat_map(|file| backward(file)).collect();
+    let findings: Vec<Finding> = rust_files().iter().flat_map(backward).collect();
     assert_none(
         &format!("a request flows one way: {}", STAGES.join(" -> ")),
         "let the later stage take what it needs from the earlier one's type; if the order itself has changed, change STAGES",

@@ -149,3 +149,36 @@ fn the_image_is_built_with_the_pinned_compiler() {
         assert!(file.text.contains(&format!("RUST_VERSION={channel}")), "{} must build with {channel}", file.path);
     }
 }
+
+/// The paths of this repository that a text names in backticks or links to.
+fn named_paths(text: &str) -> Vec<&str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    let linked = text.match_indices("](").filter_map(|(at, opening)| text[at + opening.len()..].split(')').next());
+    let ours = |path: &&str| {
+        let folder = path.split('/').next().unwrap_or_default();
+        let known = ["schemas", "gateway", "recorder", "analytics", "standalone", "tests", "deploy", "bench", ".ci"];
+        path.contains('/') && known.contains(&folder)
+    };
+    quoted.filter(ours).chain(linked.filter(|target| !target.contains("://") && !target.starts_with('#'))).collect()
+}
+
+#[test]
+fn the_readme_names_what_exists() {
+    let text = read("README.md").text;
+    let findings: Vec<Finding> = named_paths(&text)
+        .into_iter()
+        .filter(|path| !root().join(path).exists())
+        .map(|path| Finding::new("README.md", 0, format!("names {path}, which does not exist")))
+        .collect();
+    assert_none("what the README names exists", "correct the README", &findings);
+    for command in ["cargo run --release -- demo", "cargo test --workspace"] {
+        assert!(text.contains(command), "the README tells the command `{command}`");
+    }
+}
+
+#[test]
+fn named_paths_are_found() {
+    let text =
+        "`gateway/src/a.rs`, `a/b`, `cargo test` and [x](weir.toml) but not [y](https://example.com/z) or `tests`";
+    assert_eq!(named_paths(text), ["gateway/src/a.rs", "weir.toml"]);
+}

@@ -2,6 +2,8 @@
 //!
 //! A rule is a pure function from text to findings, tested on small bad inputs beside it, and then run over the workspace.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
 mod source;
 mod finding;
 
