@@ -130,9 +130,8 @@ fn endpoint_targets(
         }
     }
     let target = |key: Option<(&Key, Secret)>| {
-        let (name, multiplier) = key.as_ref().map_or((String::new(), Factor::ONE), |(key, _)| {
-            (key.name.clone(), key.cost_multiplier)
-        });
+        let (name, multiplier) =
+            key.as_ref().map_or((String::new(), Factor::ONE), |(key, _)| (key.name.clone(), key.cost_multiplier));
         Arc::new(Target {
             provider: provider.name.clone(),
             endpoint: endpoint.name.clone(),

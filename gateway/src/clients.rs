@@ -96,7 +96,8 @@ mod tests {
     fn keys_are_recognised_by_digest_also_while_one_is_rotated() {
         // sha256("secret-1")
         let digest: String = Sha256::digest(b"secret-1").iter().map(|byte| format!("{byte:02x}")).collect();
-        let text = format!("[[clients]]\nname = \"a\"\nkey = [{{ sha256 = \"{digest}\" }}, {{ plain = \"secret-2\" }}]");
+        let text =
+            format!("[[clients]]\nname = \"a\"\nkey = [{{ sha256 = \"{digest}\" }}, {{ plain = \"secret-2\" }}]");
         let clients = clients(&text).unwrap();
         for key in ["secret-1", "secret-2"] {
             assert_eq!(clients.recognise(key).unwrap().name, "a");
@@ -106,7 +107,8 @@ mod tests {
 
     #[test]
     fn two_clients_cannot_share_a_key() {
-        let text = "[[clients]]\nname = \"a\"\nkey = { plain = \"x\" }\n[[clients]]\nname = \"b\"\nkey = { plain = \"x\" }";
+        let text =
+            "[[clients]]\nname = \"a\"\nkey = { plain = \"x\" }\n[[clients]]\nname = \"b\"\nkey = { plain = \"x\" }";
         let mistakes = clients(text).unwrap_err();
         assert_eq!(mistakes.0[0].path, "clients[1].key");
         assert!(!mistakes.to_string().contains("\"x\""));

@@ -6,7 +6,8 @@ use tracing_subscriber::EnvFilter;
 pub fn start() {
     let filter = std::env::var("WEIR_LOG").ok().and_then(|text| EnvFilter::try_new(text).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new("info,async_nats=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A subscriber set earlier (by a test, or by `weir up`) stays.
     let _already_set = if std::env::var("WEIR_LOG_FORMAT").is_ok_and(|format| format == "json") {
         builder.json().try_init()

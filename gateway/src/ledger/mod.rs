@@ -178,9 +178,19 @@ impl Ledger {
         std::mem::take(&mut self.journaled.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Removes the oldest segments of which nothing is needed any more: all events are committed, no request of theirs is open.
-    pub(crate) fn trim(&self, committed: &BTreeMap<u16, u64>) -> std::io::Result<u64> {
-        self.lock().trim(&self.dir, committed)
+    /// Removes the oldest segments of which nothing is needed any more: all events are committed, no request of theirs is
+    /// open. Returns how many.
+    pub(crate) fn trim(&self, committed: &BTreeMap<u16, u64>) -> std::io::Result<usize> {
+        // Removing a large file takes a while, which no request must wait for: not under the lock. A file that is
+        // left over by a crash in between is read again at the next start, and trimmed then.
+        let numbers = self.lock().trim(committed);
+        for number in &numbers {
+            match std::fs::remove_file(segments::path(&self.dir, *number)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(numbers.len())
     }
 
     /// Resolves after an append.

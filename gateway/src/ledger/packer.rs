@@ -104,7 +104,12 @@ impl Packer {
 
     /// When the next pack is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.lanes.values().filter(|filling| !filling.builder.is_empty()).filter_map(|f| f.since).min().map(|s| s + LINGER)
+        self.lanes
+            .values()
+            .filter(|filling| !filling.builder.is_empty())
+            .filter_map(|f| f.since)
+            .min()
+            .map(|s| s + LINGER)
     }
 
     fn take(&mut self, ready: impl Fn(&Filling) -> bool) -> Vec<Pack> {

@@ -34,7 +34,9 @@ pub enum RecoveryError {
     #[error("ledger: {0} is in use by another process: give every gateway a ledger_dir of its own")]
     Locked(PathBuf),
     /// The epoch is missing or unreadable though there are segments.
-    #[error("ledger: {0} is missing or not a UUID though the folder holds segments: restore it, or move the folder away")]
+    #[error(
+        "ledger: {0} is missing or not a UUID though the folder holds segments: restore it, or move the folder away"
+    )]
     Epoch(PathBuf),
     /// A record in the middle is damaged: what follows cannot be trusted, and silently dropping it would lose requests.
     #[error("ledger: {path} is damaged at byte {at}, before its end: move the folder away and keep it for repair")]

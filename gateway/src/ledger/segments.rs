@@ -60,7 +60,8 @@ pub(super) fn list(dir: &Path) -> Result<Vec<u64>, RecoveryError> {
     for entry in entries {
         let entry = entry.map_err(|error| RecoveryError::io("list", dir, error))?;
         let name = entry.file_name();
-        let number: Option<u64> = name.to_str().and_then(|name| name.strip_suffix(".segment")).and_then(|stem| stem.parse().ok());
+        let number: Option<u64> =
+            name.to_str().and_then(|name| name.strip_suffix(".segment")).and_then(|stem| stem.parse().ok());
         numbers.extend(number);
     }
     numbers.sort_unstable();

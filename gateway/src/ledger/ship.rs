@@ -133,7 +133,9 @@ async fn client(nats: &Nats, connected: Arc<AtomicBool>) -> Result<Client, async
         .event_callback(move |event| {
             match event {
                 async_nats::Event::Connected => connected.store(true, Ordering::Relaxed),
-                async_nats::Event::Disconnected | async_nats::Event::Closed => connected.store(false, Ordering::Relaxed),
+                async_nats::Event::Disconnected | async_nats::Event::Closed => {
+                    connected.store(false, Ordering::Relaxed)
+                }
                 _ => {}
             }
             tracing::info!(%event, "NATS");
@@ -190,7 +192,7 @@ impl Line<'_> {
                 tokio::task::yield_now().await;
                 continue;
             }
-            let due = packer.next_due().map_or_else(|| Instant::now() + Duration::from_secs(3600), |due| due);
+            let due = packer.next_due().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
             tokio::select! {
                 Some(()) = flying.next() => {}
                 () = self.ledger.changed(), if drained => {}
@@ -208,7 +210,9 @@ impl Line<'_> {
             match cursor.next(tail) {
                 Ok(Some(payload)) if payload.first() == Some(&b'{') => match serde_json::from_slice::<Head>(&payload) {
                     Ok(head) => packs.extend(packer.push((head.partition, head.kind), head.seq, &payload, now)),
-                    Err(error) => tracing::error!(%error, "an event in the ledger has no readable head and stays there"),
+                    Err(error) => {
+                        tracing::error!(%error, "an event in the ledger has no readable head and stays there")
+                    }
                 },
                 Ok(Some(_)) => {}
                 Ok(None) => return (packs, true),
@@ -224,7 +228,9 @@ impl Line<'_> {
     /// Publishes a pack until it is acknowledged.
     async fn publish(&self, pack: Pack) {
         let boundary = pack.boundary;
-        if !pack.journaled && let Err(error) = self.ledger.journal(boundary) {
+        if !pack.journaled
+            && let Err(error) = self.ledger.journal(boundary)
+        {
             // Without its boundary a restart may pack differently; numbers in the events still keep every row single.
             tracing::warn!(%error, "a pack is published without its boundary in the ledger");
         }

@@ -1,7 +1,7 @@
 //! The end of the ledger that grows, and the accounting of what its segments hold.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -98,6 +98,8 @@ pub(super) struct Writer {
     /// Open requests and the segment of their opened event.
     open: HashMap<Uuid, u64>,
     buffer: Vec<u8>,
+    /// A write failed half-way and could not be undone: nothing may be appended behind it.
+    torn: bool,
 }
 
 impl Writer {
@@ -120,6 +122,7 @@ impl Writer {
             segments,
             open,
             buffer: Vec::with_capacity(16 << 10),
+            torn: false,
         })
     }
 
@@ -176,9 +179,12 @@ impl Writer {
         }
         self.rotate_if_full()?;
         let before = self.tail().len;
+        if self.torn {
+            return Err(io::Error::other("its last record is torn; restart the gateway to cut it off").into());
+        }
         if let Err(error) = self.file.write_all(&self.buffer) {
             // A half-written record in the middle would hide what is appended after it.
-            self.file.set_len(before)?;
+            self.torn = self.file.set_len(before).is_err();
             return Err(error.into());
         }
         if let Some(info) = self.segments.last_mut() {
@@ -220,20 +226,12 @@ impl Writer {
         }
     }
 
-    /// Removes segments from the front while nothing of them is needed. Returns how many.
-    pub(super) fn trim(&mut self, dir: &Path, committed: &BTreeMap<u16, u64>) -> io::Result<u64> {
-        let mut removed = 0;
-        while self.segments.len() > 1 && self.segments.first().is_some_and(|info| info.is_done(committed)) {
-            let number = self.segments.first().map_or(0, |info| info.number);
-            match fs::remove_file(segments::path(dir, number)) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-            self.segments.remove(0);
-            removed += 1;
-        }
-        Ok(removed)
+    /// Forgets segments from the front while nothing of them is needed; the caller removes their files.
+    pub(super) fn trim(&mut self, committed: &BTreeMap<u16, u64>) -> Vec<u64> {
+        let done = self.segments.iter().take_while(|info| info.is_done(committed)).count();
+        // The open segment stays, whatever it holds.
+        let done = done.min(self.segments.len().saturating_sub(1));
+        self.segments.drain(..done).map(|info| info.number).collect()
     }
 
     /// Whether the events of another request fit beside the reserve.
@@ -246,9 +244,7 @@ impl Writer {
     }
 
     pub(super) fn tail(&self) -> Tail {
-        self.segments
-            .last()
-            .map_or(Tail { segment: 1, len: 0 }, |info| Tail { segment: info.number, len: info.bytes })
+        self.segments.last().map_or(Tail { segment: 1, len: 0 }, |info| Tail { segment: info.number, len: info.bytes })
     }
 
     pub(super) fn handle(&self) -> io::Result<File> {

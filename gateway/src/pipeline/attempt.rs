@@ -26,8 +26,8 @@ pub(super) struct Call<'a> {
 
 /// An answer that may go to the client.
 pub(super) enum Answer {
-    Whole(Whole),
-    Stream(Opened),
+    Whole(Box<Whole>),
+    Stream(Box<Opened>),
 }
 
 /// An answer that is here whole.
@@ -53,8 +53,15 @@ pub(super) struct Failure {
     pub(super) class: ErrorClass,
     pub(super) error: UpstreamError,
     pub(super) status: Option<StatusCode>,
-    /// The provider's own error answer: the client gets its bytes unchanged.
-    pub(super) answer: Option<(StatusCode, HeaderMap, Bytes)>,
+    /// The provider's own error answer, if it gave one.
+    pub(super) answer: Option<Box<ErrorAnswer>>,
+}
+
+/// An error in the provider's own words: the client gets its bytes unchanged.
+pub(super) struct ErrorAnswer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
 }
 
 /// Most bytes held back while waiting for the first content.
@@ -163,7 +170,7 @@ async fn refused(
         // A redirect is a wrong base_url: following it would carry our key elsewhere (W30).
         _ => ErrorClass::UpstreamInvalid,
     };
-    Failure { class, error, status: Some(status), answer: Some((status, headers, body)) }
+    Failure { class, error, status: Some(status), answer: Some(Box::new(ErrorAnswer { status, headers, body })) }
 }
 
 /// A plain answer.
@@ -178,15 +185,15 @@ async fn whole(
     event.response_bytes = body.len() as u64;
     let reading = formats::read_body(call.candidate.target.format, &body);
     let Some(error) = reading.error.clone() else {
-        return Ok(Answer::Whole(Whole { status, headers, body, reading }));
+        return Ok(Answer::Whole(Box::new(Whole { status, headers, body, reading })));
     };
     if error.kind == INVALID_BODY {
         return Err(Failure { error, ..Failure::new(ErrorClass::UpstreamInvalid, "") });
     }
     // An error inside a success: its bytes go to the client unchanged, under a status that says what they are.
     let told = error.status.and_then(|status| StatusCode::from_u16(status).ok()).filter(|s| !s.is_success());
-    let answer = Some((told.unwrap_or(StatusCode::BAD_GATEWAY), headers, body));
-    Err(Failure { class: ErrorClass::UpstreamInBand, error, status: Some(status), answer })
+    let answer = ErrorAnswer { status: told.unwrap_or(StatusCode::BAD_GATEWAY), headers, body };
+    Err(Failure { class: ErrorClass::UpstreamInBand, error, status: Some(status), answer: Some(Box::new(answer)) })
 }
 
 impl Opened {
@@ -229,7 +236,7 @@ async fn stream(
             break;
         }
         if reading.has_content || opened.reader.is_ended() || held_bytes > HELD_MAX_BYTES {
-            return Ok(Answer::Stream(opened));
+            return Ok(Answer::Stream(Box::new(opened)));
         }
     }
     no_content(call, opened, &received).await
@@ -245,23 +252,25 @@ async fn no_content(call: &Call<'_>, mut opened: Opened, received: &[u8]) -> Res
     let bytes: Bytes = opened.held.iter().chain([&rest, &leftover]).flat_map(|part| part.iter().copied()).collect();
     let reading = opened.reader.reading();
     if let Some(error) = reading.error.clone() {
-        let answer = Some((opened.status, opened.headers, bytes));
-        return Err(Failure { class: ErrorClass::UpstreamInBand, error, status: Some(opened.status), answer });
+        let Opened { status, headers, .. } = opened;
+        let answer = Some(Box::new(ErrorAnswer { status, headers, body: bytes }));
+        return Err(Failure { class: ErrorClass::UpstreamInBand, error, status: Some(status), answer });
     }
     if reading.has_content || reading.completed {
         opened.held = VecDeque::from([bytes]);
         opened.upstream = reqwest::Body::default();
-        return Ok(Answer::Stream(opened));
+        return Ok(Answer::Stream(Box::new(opened)));
     }
     // Not a stream at all: some providers answer a streaming request with a plain body and a vague content type.
     if matches!(received.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'{' | b'[')) {
         let reading = formats::read_body(call.candidate.target.format, &bytes);
         if reading.error.is_none() {
             let Opened { status, headers, .. } = opened;
-            return Ok(Answer::Whole(Whole { status, headers, body: bytes, reading }));
+            return Ok(Answer::Whole(Box::new(Whole { status, headers, body: bytes, reading })));
         }
     }
-    let message = if bytes.is_empty() { "the provider's answer is empty" } else { "the provider's answer holds no content" };
+    let message =
+        if bytes.is_empty() { "the provider's answer is empty" } else { "the provider's answer holds no content" };
     Err(Failure::new(ErrorClass::UpstreamInvalid, message))
 }
 

@@ -69,7 +69,7 @@ async fn answer(app: Arc<App>, ticket: Ticket, routed: Routed) -> Response<Body>
 
 /// How the attempts ended.
 enum Ended {
-    Answered(Box<Answer>),
+    Answered(Answer),
     Failed(Box<Failure>),
     Abandoned,
     Aborted,
@@ -79,7 +79,7 @@ async fn run(app: Arc<App>, mut ticket: Ticket, routed: Routed, mut reply: onesh
     ticket.open(routed.request_bytes());
     let ended = tokio::select! {
         result = failover::failover(&app, &mut ticket, &routed) => match result {
-            Ok(answer) => Ended::Answered(Box::new(answer)),
+            Ok(answer) => Ended::Answered(answer),
             Err(failure) => Ended::Failed(Box::new(failure)),
         },
         () = abandoned(&app, &mut reply) => Ended::Abandoned,
@@ -96,7 +96,7 @@ async fn run(app: Arc<App>, mut ticket: Ticket, routed: Routed, mut reply: onesh
             response
         }
         Ended::Failed(failure) => relay::fail(ticket, *failure, left),
-        Ended::Answered(answer) => match *answer {
+        Ended::Answered(answer) => match answer {
             Answer::Whole(whole) => relay::whole(ticket, whole, left),
             Answer::Stream(opened) => Relay::start(&app, ticket, opened),
         },

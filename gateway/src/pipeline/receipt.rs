@@ -153,8 +153,7 @@ impl Ticket {
     fn append(&self, bodies: Vec<Body>) {
         let now = Timestamp::now();
         let count = bodies.len() as u64;
-        let prepared: Result<Vec<Prepared>, _> =
-            bodies.iter().map(|body| Prepared::new(self.id, now, body)).collect();
+        let prepared: Result<Vec<Prepared>, _> = bodies.iter().map(|body| Prepared::new(self.id, now, body)).collect();
         let appended = prepared.map_err(Into::into).and_then(|events| self.app.ledger.append(&events));
         match appended {
             Ok(()) => self.app.metrics.events_appended(count),

@@ -22,7 +22,7 @@ use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use uuid::Uuid;
 
-use super::attempt::{Failure, Opened, Whole, join};
+use super::attempt::{ErrorAnswer, Failure, Opened, Whole, join};
 use super::receipt::Ticket;
 use super::{account, rejection};
 use crate::app::App;
@@ -32,8 +32,8 @@ use crate::formats::{self, OwnError, StreamReader};
 const JOIN_MAX_BYTES: usize = 64 << 10;
 
 /// Answers with what is here whole. `left`: the client has gone already.
-pub(super) fn whole(mut ticket: Ticket, whole: Whole, left: bool) -> Response<Body> {
-    let Whole { status, headers, body, reading } = whole;
+pub(super) fn whole(mut ticket: Ticket, whole: Box<Whole>, left: bool) -> Response<Body> {
+    let Whole { status, headers, body, reading } = *whole;
     account::apply(&mut ticket.receipt, &reading);
     let mut response = respond(&mut ticket, status, &headers);
     ticket.receipt.ttft_ms = Some(ticket.elapsed().as_secs_f64() * 1000.0);
@@ -58,7 +58,8 @@ pub(super) fn fail(mut ticket: Ticket, failure: Failure, left: bool) -> Response
     let note = failure.note();
     ticket.receipt.upstream_status = failure.status.map(|status| status.as_u16());
     let response = match failure.answer {
-        Some((status, headers, body)) => {
+        Some(answer) => {
+            let ErrorAnswer { status, headers, body } = *answer;
             let mut response = respond(&mut ticket, status, &headers);
             ticket.receipt.upstream_status = failure.status.map(|status| status.as_u16());
             ticket.receipt.response_bytes = body.len() as u64;
@@ -145,8 +146,8 @@ enum End {
 
 impl Relay {
     /// Answers with a stream whose first content is there.
-    pub(super) fn start(app: &Arc<App>, mut ticket: Ticket, opened: Opened) -> Response<Body> {
-        let Opened { status, headers, held, reader, upstream } = opened;
+    pub(super) fn start(app: &Arc<App>, mut ticket: Ticket, opened: Box<Opened>) -> Response<Body> {
+        let Opened { status, headers, held, reader, upstream } = *opened;
         let mut response = respond(&mut ticket, status, &headers);
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
@@ -230,7 +231,9 @@ impl End {
     fn explain(&self) -> (ErrorClass, &'static str) {
         match self {
             Self::Closed => (ErrorClass::StreamCut, "the provider ended the stream before the answer was complete"),
-            Self::Broken => (ErrorClass::StreamCut, "the connection to the provider broke before the answer was complete"),
+            Self::Broken => {
+                (ErrorClass::StreamCut, "the connection to the provider broke before the answer was complete")
+            }
             Self::Idle => (ErrorClass::StreamIdle, "the provider fell silent before the answer was complete"),
             Self::Total => (ErrorClass::TotalTimeout, "the answer took longer than the gateway allows"),
             Self::Abort => (ErrorClass::Shutdown, "the gateway stopped before the answer was complete"),
