@@ -1,1 +1,32 @@
-//! The promises.
+//! The promises, each tested on real parts: sockets, NATS, ClickHouse, processes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+/// Every recorded answer reaches the client byte for byte, and its row says what it was.
+mod replay;
+
+/// Answers pass at once, and requests go upstream as they came, but for what must be changed.
+mod streaming;
+
+/// What an answer costs is recorded to the last digit, also when its client has left.
+mod accounting;
+
+/// An answer that breaks is recorded as broken, and never looks complete.
+mod interruption;
+
+/// What is refused is refused in the caller's dialect, once recorded, and no secret leaves its place.
+mod rejection;
+
+/// A wrong configuration is told whole before anything starts.
+mod config;
+
+/// NATS and ClickHouse may go away under load: no client notices, and no request is lost or counted twice.
+mod outage;
+
+/// A gateway may be stopped or killed at any moment: every request still ends in exactly one row.
+mod shutdown;
+
+/// Analytics answers what ClickHouse holds.
+mod analytics;
+
+/// The vendors' own clients work, and count what the bill counts.
+mod sdk;

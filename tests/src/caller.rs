@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Chooses the TLS implementation of this process, once. Nothing here uses TLS, but every client must have one.
 pub fn install_tls() {
@@ -145,6 +147,35 @@ impl Caller {
     /// Sends a body and reads the whole answer.
     pub async fn send(&self, path: &str, body: &Value) -> Answer {
         read(self.post(path, body.to_string())).await
+    }
+
+    /// Sends a body over a connection of its own, reads until `text` has come, hangs up, and returns the request's id once
+    /// the gateway has noticed: it closes its side as well.
+    pub async fn leave_after(&self, path: &str, body: &Value, text: &str) -> uuid::Uuid {
+        let host = self.base.strip_prefix("http://").expect("an http address");
+        let body = body.to_string();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.key,
+            body.len()
+        );
+        let mut connection = TcpStream::connect(host).await.expect("a connection to the gateway");
+        connection.write_all((head + &body).as_bytes()).await.expect("a gateway that takes the request");
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            let read = tokio::time::timeout(Duration::from_secs(20), connection.read_buf(&mut seen)).await;
+            let count = read.unwrap_or_else(|_| panic!("no {text:?} within 20 s")).expect("an unbroken answer");
+            assert!(count > 0, "the answer ended without {text:?}: {}", String::from_utf8_lossy(&seen));
+        }
+        connection.shutdown().await.expect("hanging up");
+        let mut rest = Vec::new();
+        let end = tokio::time::timeout(Duration::from_secs(20), connection.read_to_end(&mut rest)).await;
+        // An end or a reset: either way the gateway has let go of this client.
+        let _ = end.unwrap_or_else(|_| panic!("the gateway does not notice that its client has left"));
+        let seen = String::from_utf8_lossy(&seen);
+        let id = seen.lines().find_map(|line| line.strip_prefix("x-weir-request-id: ")).expect("x-weir-request-id");
+        id.trim().parse().expect("a UUID")
     }
 
     /// Sends a body and reads the head of the answer only.

@@ -1,0 +1,130 @@
+//! The vendors' own clients work, and count what the bill counts.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tests::configuration::KEY_A;
+use tests::stack::{Plan, Stack};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use weir::simulate::{Answer, Ending, Options, Simulator};
+
+/// What a client's library says that an answer used; nothing where it was not told.
+#[derive(Debug, Deserialize)]
+struct Counted {
+    check: String,
+    request_id: Uuid,
+    input: Option<u64>,
+    cache_read: Option<u64>,
+    output: Option<u64>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn official_clients_work_unmodified_and_agree_with_the_bill() {
+    let python = tokio::task::spawn_blocking(environment).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let simulator_url = format!("http://{}", listener.local_addr().unwrap());
+    let options = Options { per_token: Duration::from_millis(1), ..Options::default() };
+    let simulator = Simulator::new(options);
+    let end = CancellationToken::new();
+    let _end = end.clone().drop_guard();
+    tokio::spawn({
+        let simulator = simulator.clone();
+        async move { simulator.serve(listener, end).await }
+    });
+    let plan = Plan {
+        gateway: "request_body_max = \"256KiB\"".to_owned(),
+        catalogue: tests::configuration::catalogue(&simulator_url),
+        ..Plan::default()
+    };
+    let stack = Stack::planned(plan, |_| unreachable!("the simulated provider answers")).await;
+
+    let url = stack.gateway.as_ref().unwrap().url.clone();
+    let drive = tokio::task::spawn_blocking(move || {
+        let script = folder().join("drive.py");
+        Command::new(python).arg("-B").arg(script).args([url.as_str(), KEY_A]).output().expect("python")
+    });
+    let output = drive.await.unwrap();
+    let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{errors}");
+
+    let counted: Vec<Counted> = told.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(counted.len() >= 28, "{told}");
+    for counted in &counted {
+        let row = stack.row(counted.request_id).await;
+        assert_eq!(row.outcome, "completed", "{counted:?} {row:?}");
+        if counted.input.is_some() {
+            let recorded = (row.input_tokens, row.cache_read_tokens, row.output_tokens);
+            assert_eq!(recorded, (counted.input, counted.cache_read, counted.output), "{}", counted.check);
+        }
+        assert!(row.output_tokens.is_some_and(|tokens| tokens > 0), "{}: {row:?}", counted.check);
+        assert!(row.user_agent.contains("Python"), "{}", counted.check);
+    }
+    bill_is_the_providers(&stack, &simulator).await;
+}
+
+/// Every answer in the provider's own books that reached its end has its row, with the very tokens.
+async fn bill_is_the_providers(stack: &Stack, simulator: &Simulator) {
+    #[derive(Deserialize, Debug)]
+    struct Billed {
+        upstream_request_id: String,
+        input_tokens: Option<u64>,
+        cache_read_tokens: Option<u64>,
+        cache_write_1h_tokens: Option<u64>,
+        output_tokens: Option<u64>,
+    }
+    let completed: Vec<Answer> =
+        simulator.tally().answers.into_iter().filter(|answer| answer.ending == Ending::Completed).collect();
+    let sql = "SELECT upstream_request_id, input_tokens, cache_read_tokens, \
+               cache_write_1h_tokens, output_tokens FROM {db}.requests WHERE outcome = 'completed'";
+    let rows = tests::eventually("every answer is billed", tests::stack::ARRIVAL, || async {
+        let rows: Vec<Billed> = stack.database.try_rows(sql).await?;
+        if rows.len() == completed.len() { Ok(rows) } else { Err(format!("{} of {}", rows.len(), completed.len())) }
+    })
+    .await;
+    let rows: BTreeMap<String, Billed> =
+        rows.into_iter().map(|row| (row.upstream_request_id.clone(), row)).collect();
+    for answer in &completed {
+        let row = rows.get(&answer.request_id).unwrap_or_else(|| panic!("no row for {answer:?}"));
+        let usage = &answer.usage;
+        let recorded = [row.input_tokens, row.cache_read_tokens, row.output_tokens];
+        assert_eq!(recorded, [usage.input, usage.cache_read, usage.output], "{answer:?}");
+        assert_eq!(row.cache_write_1h_tokens.unwrap_or(0), usage.cache_write_1h.unwrap_or(0), "{answer:?}");
+    }
+    assert!(completed.iter().any(|answer| answer.usage.cache_write_1h > Some(0)), "a cache was written for an hour");
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("python")
+}
+
+/// The Python of a venv with exactly the pinned packages, made once per set of pins under the target folder.
+fn environment() -> PathBuf {
+    let requirements = folder().join("requirements.txt");
+    let pins = std::fs::read(&requirements).expect("requirements.txt");
+    let digest: String = Sha256::digest(&pins).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{digest}"));
+    let python = venv.join("bin/python");
+    let done = venv.join("installed");
+    if done.exists() {
+        return python;
+    }
+    // Left half made by a run that was stopped.
+    let _ = std::fs::remove_dir_all(&venv);
+    run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"]);
+    run(pip.arg(&requirements));
+    std::fs::write(&done, "").expect("a mark in the venv");
+    python
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}: Python 3 with venv and pip is needed"));
+    assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+}
