@@ -5,7 +5,6 @@ mod insert;
 
 pub use insert::Inserter;
 
-use std::ops::Range;
 use std::time::Instant;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
@@ -90,16 +89,17 @@ impl<I: Insert> Writer<I> {
     /// recorder halves in the same way and under the same tokens.
     async fn write_cell<R: TableRow>(&self, token: &str, cell: &Cell<R>) -> Vec<Refusal> {
         let mut refusals = Vec::new();
-        let mut parts: Vec<Range<usize>> = vec![0..cell.rows.len()];
-        while let Some(part) = parts.pop() {
-            let whole = part.len() == cell.rows.len();
-            let token = if whole { token.to_owned() } else { format!("{token}:{}-{}", part.start, part.end) };
-            let rows = cell.rows.get(part.clone()).unwrap_or_default();
+        let all = cell.rows.len();
+        let mut parts = vec![(0, all)];
+        while let Some((start, end)) = parts.pop() {
+            let whole = end - start == all;
+            let token = if whole { token.to_owned() } else { format!("{token}:{start}-{end}") };
+            let rows = cell.rows.get(start..end).unwrap_or_default();
             let Err(reason) = self.insert_until_known(&token, rows).await else { continue };
-            if part.len() > 1 {
-                let middle = part.start + part.len() / 2;
-                parts.extend([middle..part.end, part.start..middle]);
-            } else if let Some(origin) = cell.origins.get(part.start) {
+            if rows.len() > 1 {
+                let middle = start + rows.len() / 2;
+                parts.extend([(middle, end), (start, middle)]);
+            } else if let Some(origin) = cell.origins.get(start) {
                 refusals.push(Refusal { origin: *origin, reason });
             }
         }
