@@ -1,6 +1,8 @@
 //! The whole pipeline on one machine without Docker, the simulated provider, and the operator's commands.
 
 pub mod commands;
+pub mod demo;
+pub mod stack;
 pub mod simulate;
 
 pub mod terminal;

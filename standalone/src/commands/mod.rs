@@ -1,9 +1,13 @@
 //! The commands, one file each.
 
+mod logging;
 mod stop;
 
+mod demo;
+mod up;
 mod check;
 mod simulate;
+mod supervise;
 
 use std::process::ExitCode;
 
@@ -24,10 +28,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Arguments),
+    Up(up::Arguments),
     Check(check::Arguments),
+    Simulate(simulate::Arguments),
     #[command(hide = true)]
     Clickhouse(clickhouse::Arguments),
-    Simulate(simulate::Arguments),
+    #[command(hide = true)]
+    Supervise(supervise::Arguments),
 }
 
 /// Why a command ended without success.
@@ -53,11 +61,14 @@ impl Failure {
 /// Runs one command to its end.
 pub fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
+        Command::Demo(arguments) => on_runtime(demo::run(arguments)),
+        Command::Up(arguments) => on_runtime(up::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Simulate(arguments) => on_runtime(simulate::run(arguments)),
         Command::Clickhouse(arguments) => on_runtime(async {
             clickhouse::command(arguments).await.map_err(|error| Failure::Failed(error.to_string()))
         }),
-        Command::Simulate(arguments) => on_runtime(simulate::run(arguments)),
+        Command::Supervise(arguments) => on_runtime(supervise::run(arguments)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,216 @@
+//! Whether the books agree: what was sent, what the provider has served, what is in the rows, what analytics says.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use schemas::money::Pico;
+use schemas::outcome::Outcome;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::readback::{Cost, Used};
+use super::script::DRILLS;
+use crate::simulate::{Answer, Ending, Tally};
+
+/// A request, as its client saw it.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    /// The `x-weir-request-id` of the response.
+    pub(super) request_id: Option<Uuid>,
+    /// The response's status; `None` when there was none.
+    pub(super) status: Option<u16>,
+    /// What has to become of it.
+    pub(super) expected: Outcome,
+}
+
+/// A row of `requests`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Row {
+    /// Our id of the request.
+    pub(super) request_id: Uuid,
+    /// What became of it.
+    pub(super) outcome: Outcome,
+    /// The provider's id of the answer.
+    pub(super) upstream_request_id: String,
+    /// Where the counts come from.
+    pub(super) usage_source: String,
+    /// All prompt tokens.
+    pub(super) input_tokens: Option<u64>,
+    /// Of these, read from the cache.
+    pub(super) cache_read_tokens: Option<u64>,
+    /// Of these, written to the cache for five minutes.
+    pub(super) cache_write_5m_tokens: Option<u64>,
+    /// Of these, written to the cache for one hour.
+    pub(super) cache_write_1h_tokens: Option<u64>,
+    /// All output tokens.
+    pub(super) output_tokens: Option<u64>,
+    /// Of these, spent on reasoning.
+    pub(super) reasoning_tokens: Option<u64>,
+    /// What it cost.
+    pub(super) cost_usd: Option<Pico>,
+}
+
+/// Two figures that have to be equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Check {
+    /// Of what.
+    pub(super) what: &'static str,
+    /// What it has to be.
+    pub(super) expected: String,
+    /// What it is.
+    pub(super) found: String,
+}
+
+impl Check {
+    fn new(what: &'static str, expected: impl ToString, found: impl ToString) -> Self {
+        Self { what, expected: expected.to_string(), found: found.to_string() }
+    }
+
+    /// Whether they are.
+    pub(super) fn holds(&self) -> bool {
+        self.expected == self.found
+    }
+}
+
+/// Everything that was written down about the load.
+#[derive(Debug)]
+pub(super) struct Books {
+    pub(super) sent: Vec<Sent>,
+    pub(super) tally: Tally,
+    pub(super) rows: Vec<Row>,
+    pub(super) used: Vec<Used>,
+    pub(super) costs: Vec<Cost>,
+}
+
+impl Books {
+    /// All comparisons.
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let mut checks = vec![Check::new("requests sent = rows in ClickHouse", self.sent.len(), self.rows.len())];
+        checks.extend(self.of_requests());
+        checks.extend(self.of_answers());
+        checks.extend(self.of_tokens());
+        checks.push(self.of_money());
+        checks
+    }
+
+    /// Every request has one row of its own, which says what became of it.
+    fn of_requests(&self) -> [Check; 2] {
+        let asked: BTreeSet<Uuid> = self.sent.iter().filter_map(|sent| sent.request_id).collect();
+        let recorded: BTreeSet<Uuid> = self.rows.iter().map(|row| row.request_id).collect();
+        let outcomes: HashMap<Uuid, Outcome> = self.rows.iter().map(|row| (row.request_id, row.outcome)).collect();
+        let right = |sent: &&Sent| sent.request_id.and_then(|id| outcomes.get(&id)) == Some(&sent.expected);
+        [
+            Check::new("request ids seen by clients = in rows", self.sent.len(), asked.intersection(&recorded).count()),
+            Check::new("outcomes as they were provoked", self.sent.len(), self.sent.iter().filter(right).count()),
+        ]
+    }
+
+    /// Requests whose row is missing or says something else, in words.
+    pub(super) fn differences(&self) -> Vec<String> {
+        let outcomes: HashMap<Uuid, Outcome> = self.rows.iter().map(|row| (row.request_id, row.outcome)).collect();
+        let different = |sent: &Sent| {
+            let found = sent.request_id.and_then(|id| outcomes.get(&id));
+            let id = sent.request_id.map_or("without an id".to_owned(), |id| id.to_string());
+            let status = sent.status.map_or("no status".to_owned(), |status| format!("status {status}"));
+            let recorded = found.map_or("has no row".to_owned(), |found| format!("is recorded as {found}"));
+            (found != Some(&sent.expected))
+                .then(|| format!("request {id} ({status}) {recorded}, not {}", sent.expected))
+        };
+        self.sent.iter().filter_map(different).collect()
+    }
+
+    /// Every answer that the provider has served to its end, and told the usage of, is in one row with just that usage.
+    fn of_answers(&self) -> [Check; 2] {
+        let mut rows: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+        for row in self.rows.iter().filter(|row| !row.upstream_request_id.is_empty()) {
+            rows.entry(&row.upstream_request_id).or_default().push(row);
+        }
+        let equal = |answer: &&Answer| match rows.get(answer.request_id.as_str()).map(Vec::as_slice) {
+            Some([row]) => counts_of(answer) == counts_in(row),
+            _ => false,
+        };
+        let known =
+            |row: &&&Row| row.usage_source == "provider" && row.input_tokens.is_some() && row.output_tokens.is_some();
+        let untold: Vec<&Row> = self
+            .tally
+            .answers
+            .iter()
+            .filter(|answer| answer.ending == Ending::Completed && !answer.usage_reported)
+            .filter_map(|answer| rows.get(answer.request_id.as_str())?.first().copied())
+            .collect();
+        [
+            Check::new(
+                "answers billed by the provider = rows to the token",
+                told(&self.tally).count(),
+                told(&self.tally).filter(equal).count(),
+            ),
+            Check::new("answers without usage that a row calls known", 0, untold.iter().filter(known).count()),
+        ]
+    }
+
+    /// The sums that analytics answers with are the provider's.
+    fn of_tokens(&self) -> [Check; 5] {
+        let names = [
+            "input tokens, provider = analytics",
+            "  of these read from the cache",
+            "  of these written to the cache",
+            "output tokens, provider = analytics",
+            "  of these reasoning",
+        ];
+        let mut expected = [0; 5];
+        for answer in told(&self.tally) {
+            add(&mut expected, counts_of(answer));
+        }
+        let mut found = [0; 5];
+        for used in self.used.iter().filter(|used| used.client.as_deref() != Some(DRILLS.name)) {
+            add(&mut found, used.counts());
+        }
+        std::array::from_fn(|at| {
+            let figure = |figures: &[u64]| figures.get(at).copied().unwrap_or(0);
+            Check::new(names.get(at).copied().unwrap_or(""), figure(&expected), figure(&found))
+        })
+    }
+
+    /// The bill is the sum of its rows.
+    fn of_money(&self) -> Check {
+        let sum = |amounts: &mut dyn Iterator<Item = Pico>| amounts.fold(Pico(0), |sum, amount| Pico(sum.0 + amount.0));
+        let rows = sum(&mut self.rows.iter().filter_map(|row| row.cost_usd));
+        let bill = sum(&mut self.costs.iter().filter_map(|cost| cost.cost_usd));
+        Check::new("US dollars, sum of rows = bill", rows, bill)
+    }
+}
+
+/// What the provider has served to its end and told the usage of.
+fn told(tally: &Tally) -> impl Iterator<Item = &Answer> {
+    tally.answers.iter().filter(|answer| answer.ending == Ending::Completed && answer.usage_reported)
+}
+
+/// Input, cache read, cache written, output, reasoning.
+type Counts = [u64; 5];
+
+fn counts_of(answer: &Answer) -> Counts {
+    let usage = &answer.usage;
+    let written = usage.cache_write_5m.unwrap_or(0) + usage.cache_write_1h.unwrap_or(0);
+    let known = [usage.input, usage.cache_read, Some(written), usage.output, usage.reasoning];
+    known.map(|count| count.unwrap_or(0))
+}
+
+fn counts_in(row: &Row) -> Counts {
+    let written = row.cache_write_5m_tokens.unwrap_or(0) + row.cache_write_1h_tokens.unwrap_or(0);
+    let known = [row.input_tokens, row.cache_read_tokens, Some(written), row.output_tokens, row.reasoning_tokens];
+    known.map(|count| count.unwrap_or(0))
+}
+
+impl Used {
+    pub(super) fn counts(&self) -> Counts {
+        let written = self.cache_write_5m_tokens.unwrap_or(0) + self.cache_write_1h_tokens.unwrap_or(0);
+        let known =
+            [self.input_tokens, self.cache_read_tokens, Some(written), self.output_tokens, self.reasoning_tokens];
+        known.map(|count| count.unwrap_or(0))
+    }
+}
+
+fn add(sum: &mut Counts, counts: Counts) {
+    for (sum, count) in sum.iter_mut().zip(counts) {
+        *sum += count;
+    }
+}

@@ -1,0 +1,115 @@
+//! What the demo prints.
+
+use std::fmt::Write as _;
+
+use schemas::money::Pico;
+
+use super::accounting::Check;
+use super::configuration::Addresses;
+use super::readback::{Cost, Used};
+use super::script::CLIENTS;
+use crate::terminal::{Align, table};
+
+/// The bill by client and model, as analytics tells it.
+pub(super) fn bill(analytics: &str, costs: &[Cost], used: &[Used]) -> String {
+    let columns = [
+        ("client", Align::Left),
+        ("model", Align::Left),
+        ("requests", Align::Right),
+        ("input", Align::Right),
+        ("cached", Align::Right),
+        ("output", Align::Right),
+        ("unknown", Align::Right),
+        ("US dollars", Align::Right),
+    ];
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for cost in costs {
+        let used = used.iter().find(|used| used.client == cost.client && used.model == cost.model);
+        let count = |of: fn(&Used) -> Option<u64>| used.and_then(of).map_or("-".to_owned(), |count| count.to_string());
+        rows.push(vec![
+            name(&cost.client),
+            name(&cost.model),
+            cost.requests.to_string(),
+            count(|used| used.input_tokens),
+            count(|used| used.cache_read_tokens),
+            count(|used| used.output_tokens),
+            count(|used| Some(used.unknown_usage_requests)),
+            dollars(cost.cost_usd, cost.unpriced_requests),
+        ]);
+    }
+    let total = costs.iter().filter_map(|cost| cost.cost_usd).fold(Pico(0), |sum, cost| Pico(sum.0 + cost.0));
+    rows.push(["total", "", "", "", "", "", ""].map(str::to_owned).into_iter().chain([total.to_string()]).collect());
+    format!("\nThe bill (http://{analytics}/v1/costs?group_by=client,model)\n\n{}", table(&columns, &rows))
+}
+
+fn name(name: &Option<String>) -> String {
+    name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| "-".to_owned())
+}
+
+/// Unknown is not zero, and is not printed as zero.
+fn dollars(cost: Option<Pico>, unpriced: u64) -> String {
+    let amount = cost.map_or("-".to_owned(), |cost| cost.to_string());
+    if unpriced == 0 { amount } else { format!("{amount} + {unpriced} unpriced") }
+}
+
+/// What became of the requests.
+pub(super) fn outcomes(analytics: &str, outcomes: &[Used]) -> String {
+    let columns = [
+        ("outcome", Align::Left),
+        ("requests", Align::Right),
+        ("input", Align::Right),
+        ("output", Align::Right),
+        ("estimated", Align::Right),
+        ("unknown", Align::Right),
+    ];
+    let tokens = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
+    let row = |used: &Used| {
+        vec![
+            name(&used.outcome),
+            used.requests.to_string(),
+            tokens(used.input_tokens),
+            tokens(used.output_tokens),
+            used.estimated_usage_requests.to_string(),
+            used.unknown_usage_requests.to_string(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = outcomes.iter().map(row).collect();
+    format!("What became of the requests (http://{analytics}/v1/usage?group_by=outcome)\n\n{}", table(&columns, &rows))
+}
+
+/// Whether the books agree.
+pub(super) fn accounting(checks: &[Check]) -> String {
+    let columns = [("", Align::Left), ("expected", Align::Right), ("found", Align::Right), ("", Align::Left)];
+    let row = |check: &Check| {
+        let verdict = if check.holds() { "ok" } else { "DIFFERENT" };
+        vec![check.what.to_owned(), check.expected.clone(), check.found.clone(), verdict.to_owned()]
+    };
+    let rows: Vec<Vec<String>> = checks.iter().map(row).collect();
+    let verdict = if checks.iter().all(Check::holds) {
+        "Every request is accounted for, to the token."
+    } else {
+        "The books do not agree."
+    };
+    format!("Do the books agree?\n\n{}\n{verdict}", table(&columns, &rows))
+}
+
+/// What can be tried while everything stays up.
+pub(super) fn stays(addresses: &Addresses) -> String {
+    let Addresses { gateway, gateway_ops, recorder_ops, analytics, provider, clickhouse, database } = addresses;
+    let key = CLIENTS[0].key;
+    let mut text = String::from("\nEverything stays up until Ctrl-C.\n\n");
+    let _ = write!(
+        text,
+        r#"  gateway     http://{gateway}   metrics http://{gateway_ops}/metrics
+  analytics   http://{analytics}/v1/costs?group_by=client   metrics http://{analytics}/metrics
+  recorder    http://{recorder_ops}/metrics
+  provider    http://{provider}/tally   (simulated)
+  ClickHouse  {clickhouse}   database {database}
+
+  curl -N http://{gateway}/v1/messages -H 'x-api-key: {key}' -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' \
+    -d '{{"model": "claude-sonnet-4-5", "max_tokens": 300, "stream": true, "messages": [{{"role": "user", "content": "How high is the water?"}}]}}'
+  curl '{clickhouse}/?database={database}' -d 'SELECT client, model, count(), sum(output_tokens), sum(cost_usd) FROM requests FINAL GROUP BY ALL FORMAT PrettyCompact'
+"#
+    );
+    text
+}

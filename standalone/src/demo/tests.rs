@@ -1,0 +1,175 @@
+//! The comparison notices what it is there for, and the script has what it promises.
+
+use std::collections::BTreeSet;
+
+use schemas::config::Config;
+use schemas::money::Pico;
+use schemas::outcome::{Format, Outcome};
+use schemas::usage::Usage;
+use uuid::Uuid;
+
+use super::accounting::{Books, Row, Sent};
+use super::readback::{Cost, Used};
+use super::script::{self, CLIENTS, DRILLS};
+use crate::simulate::{Answer, Ending, Options, Simulator, Tally};
+
+fn usage() -> Usage {
+    Usage {
+        input: Some(100),
+        fresh_input: Some(30),
+        cache_read: Some(50),
+        cache_write_5m: Some(15),
+        cache_write_1h: Some(5),
+        output: Some(40),
+        reasoning: Some(10),
+    }
+}
+
+fn answer(request_id: &str, usage_reported: bool) -> Answer {
+    Answer {
+        request_id: request_id.to_owned(),
+        response_id: String::new(),
+        format: Format::Anthropic,
+        model: "m".to_owned(),
+        stream: true,
+        ending: Ending::Completed,
+        status: 200,
+        usage: usage(),
+        usage_reported,
+        fault: None,
+    }
+}
+
+fn row(id: u128, outcome: Outcome, upstream: &str, known: bool) -> Row {
+    let count = |count| Some(count).filter(|_| known);
+    Row {
+        request_id: Uuid::from_u128(id),
+        outcome,
+        upstream_request_id: upstream.to_owned(),
+        usage_source: if known { "provider" } else { "none" }.to_owned(),
+        input_tokens: count(100),
+        cache_read_tokens: count(50),
+        cache_write_5m_tokens: count(15),
+        cache_write_1h_tokens: count(5),
+        output_tokens: count(40),
+        reasoning_tokens: count(10),
+        cost_usd: Some(Pico(7)).filter(|_| known),
+    }
+}
+
+fn used(client: &str, known: bool) -> Used {
+    let count = |count| Some(count).filter(|_| known);
+    Used {
+        client: Some(client.to_owned()),
+        model: Some("m".to_owned()),
+        outcome: None,
+        requests: 1,
+        input_tokens: count(100),
+        cache_read_tokens: count(50),
+        cache_write_5m_tokens: count(15),
+        cache_write_1h_tokens: count(5),
+        output_tokens: count(40),
+        reasoning_tokens: count(10),
+        estimated_usage_requests: 0,
+        unknown_usage_requests: 0,
+    }
+}
+
+/// Three requests: one whole answer, one without usage, one refused at the door.
+fn books() -> Books {
+    let sent = |id, expected| Sent { request_id: Some(Uuid::from_u128(id)), status: Some(200), expected };
+    let cost = |cost_usd| Cost { client: None, model: None, requests: 1, unpriced_requests: 0, cost_usd };
+    Books {
+        sent: vec![sent(1, Outcome::Completed), sent(2, Outcome::Completed), sent(3, Outcome::Rejected)],
+        tally: Tally { answers: [answer("a", true), answer("b", false)].into(), ..Tally::default() },
+        rows: vec![
+            row(1, Outcome::Completed, "a", true),
+            row(2, Outcome::Completed, "b", false),
+            row(3, Outcome::Rejected, "", false),
+        ],
+        used: vec![used("search", true), used(DRILLS.name, false)],
+        costs: vec![cost(Some(Pico(7))), cost(None)],
+    }
+}
+
+/// The checks that fail after a change to books that agree.
+fn failing(change: impl FnOnce(&mut Books)) -> Vec<&'static str> {
+    let mut books = books();
+    change(&mut books);
+    books.checks().into_iter().filter(|check| !check.holds()).map(|check| check.what.trim()).collect()
+}
+
+#[test]
+fn books_that_agree_agree() {
+    assert_eq!(failing(|_| {}), Vec::<&str>::new());
+    assert!(books().differences().is_empty());
+}
+
+#[test]
+fn a_missing_a_double_and_a_foreign_row_are_noticed() {
+    let requests = "requests sent = rows in ClickHouse";
+    let ids = "request ids seen by clients = in rows";
+    let outcomes = "outcomes as they were provoked";
+    assert_eq!(failing(|books| drop(books.rows.pop())), [requests, ids, outcomes]);
+    assert_eq!(failing(|books| books.rows[2].request_id = Uuid::from_u128(9)), [ids, outcomes]);
+    let double = failing(|books| books.rows.push(books.rows[0].clone()));
+    assert!(double.contains(&requests) && double.contains(&"answers billed by the provider = rows to the token"));
+}
+
+#[test]
+fn a_wrong_outcome_is_noticed_and_told() {
+    let change = |books: &mut Books| books.rows[0].outcome = Outcome::Cancelled;
+    assert_eq!(failing(change), ["outcomes as they were provoked"]);
+    let mut wrong = books();
+    change(&mut wrong);
+    assert!(wrong.differences()[0].ends_with("is recorded as cancelled, not completed"));
+}
+
+#[test]
+fn one_token_too_many_is_noticed_in_a_row_and_in_a_sum() {
+    let rows = failing(|books| books.rows[0].output_tokens = Some(41));
+    assert_eq!(rows, ["answers billed by the provider = rows to the token"]);
+    let sums = failing(|books| books.used[0].reasoning_tokens = Some(11));
+    assert_eq!(sums, ["of these reasoning"]);
+}
+
+#[test]
+fn a_guess_that_is_passed_off_as_known_is_noticed() {
+    let guessed = failing(|books| {
+        books.rows[1] = Row { request_id: Uuid::from_u128(2), ..row(2, Outcome::Completed, "b", true) };
+        books.rows[1].cost_usd = None;
+    });
+    assert_eq!(guessed, ["answers without usage that a row calls known"]);
+}
+
+#[test]
+fn a_bill_that_is_off_by_the_last_digit_is_noticed() {
+    assert_eq!(failing(|books| books.costs[0].cost_usd = Some(Pico(8))), ["US dollars, sum of rows = bill"]);
+}
+
+#[test]
+fn the_script_covers_every_outcome_and_asks_what_the_provider_understands() {
+    let shots = script::shots();
+    let outcomes: BTreeSet<Outcome> = shots.iter().map(|shot| shot.expected).collect();
+    assert_eq!(outcomes.len(), Outcome::ALL.len());
+    let simulator = Simulator::new(Options::default());
+    for shot in &shots {
+        simulator.plan(shot.format, &shot.body).unwrap();
+        let is_known = CLIENTS.iter().any(|client| client.key == shot.key);
+        assert!(is_known || shot.expected == Outcome::Rejected);
+    }
+    let bodies: BTreeSet<&[u8]> = shots.iter().map(|shot| shot.body.as_ref()).collect();
+    assert!(bodies.len() > shots.len() / 2);
+}
+
+#[tokio::test]
+async fn the_configuration_is_one_that_an_operator_could_write() {
+    let provider = "127.0.0.1:1".parse().unwrap();
+    let (config, listeners, addresses) =
+        super::configuration::build(std::path::Path::new("/tmp/a \"quoted\" folder"), provider).await.unwrap();
+    let Config { gateway, models, clients, .. } = &config;
+    assert_eq!(listeners.clients.local_addr().unwrap(), gateway.listen);
+    assert_eq!((models.len(), clients.len()), (script::MODELS.len(), CLIENTS.len()));
+    assert!(gateway.ledger_dir.ends_with("ledger") && config.clickhouse.database == addresses.database);
+    assert!(config.check_secrets().is_ok());
+}

@@ -1,0 +1,190 @@
+//! The `weir` binary from outside: exit codes, messages, and what it serves.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn weir(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command.args(arguments).env_remove("WEIR_NATS__URL").env_remove("WEIR_CLICKHOUSE__URL");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    weir(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn file(folder: &TempDir, content: &str) -> PathBuf {
+    let path = folder.path().join("weir.toml");
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+/// Checks until it holds.
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A child that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn help_is_an_answer_and_nonsense_a_mistake() {
+    let help = run(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for command in ["demo", "up", "check", "simulate"] {
+        assert!(text(&help.stdout).contains(command), "{command}");
+    }
+    assert!(!text(&help.stdout).contains("supervise"));
+    let nonsense = run(&["dance"]);
+    assert_eq!(nonsense.status.code(), Some(64));
+    assert!(text(&nonsense.stderr).contains("dance"));
+}
+
+#[test]
+fn a_good_configuration_is_ok() {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "[[clients]]\nname = \"a\"\nkey = { plain = \"k\" }\n");
+    let checked = run(&["check", path.to_str().unwrap()]);
+    assert_eq!(checked.status.code(), Some(0));
+    assert_eq!(
+        text(&checked.stdout).trim(),
+        format!("{} is ok: 0 providers, 0 endpoints, 0 models, 1 client", path.display())
+    );
+}
+
+#[test]
+fn every_mistake_is_told_with_its_path_and_the_exit_code_is_64() {
+    let folder = TempDir::new().unwrap();
+    let wrong = "colour = 1\n[nats]\npartitions = 0\n[[clients]]\nname = \"a\"\nkey = \"literal\"\n";
+    let path = file(&folder, wrong);
+    for arguments in [vec!["check", path.to_str().unwrap()], vec!["up", "--config", path.to_str().unwrap()]] {
+        let told = run(&arguments);
+        assert_eq!(told.status.code(), Some(64), "{arguments:?}");
+        let told = text(&told.stderr);
+        for key in ["colour: ", "nats.partitions: ", "clients[0].key: "] {
+            assert!(told.lines().any(|line| line.starts_with(key)), "{arguments:?}: no line for {key} in\n{told}");
+        }
+    }
+    let missing = run(&["check", "/nowhere/weir.toml"]);
+    assert_eq!(missing.status.code(), Some(64));
+    assert!(text(&missing.stderr).contains("/nowhere/weir.toml"));
+}
+
+#[test]
+fn a_secret_that_cannot_be_had_is_a_mistake() {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "[[clients]]\nname = \"a\"\nkey = { env = \"WEIR_TEST_NO_SUCH_VARIABLE\" }\n");
+    let checked = run(&["check", path.to_str().unwrap()]);
+    assert_eq!(checked.status.code(), Some(64));
+    assert_eq!(
+        text(&checked.stderr).trim(),
+        "clients[0].key: the environment variable WEIR_TEST_NO_SUCH_VARIABLE is not set"
+    );
+}
+
+#[test]
+fn a_taken_port_is_told_before_anything_is_started() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, &format!("[gateway]\nlisten = \"{}\"\n", taken.local_addr().unwrap()));
+    let data = folder.path().join("data");
+    let up = run(&["up", "--config", path.to_str().unwrap(), "--data", data.to_str().unwrap()]);
+    assert_eq!(up.status.code(), Some(1));
+    assert!(text(&up.stderr).starts_with("cannot listen on 127.0.0.1:"), "{}", text(&up.stderr));
+    assert!(!data.exists());
+}
+
+fn request(address: &str, head: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    write!(stream, "{head} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n").unwrap();
+    write!(stream, "anthropic-version: 2023-06-01\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_simulated_provider_serves_and_ends_when_told() {
+    let mut command = weir(&["simulate", "--listen", "127.0.0.1:0", "--first-token", "0ms", "--per-token", "0ms"]);
+    let mut running = Running(command.stdout(Stdio::piped()).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(running.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.split("http://").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    let body =
+        r#"{"model":"claude-sonnet-4-5","max_tokens":50,"stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let stream = request(&address, "POST /v1/messages", body);
+    assert!(stream.starts_with("HTTP/1.1 200") && stream.contains("event: message_stop"), "{stream}");
+    let tally = request(&address, "GET /tally", "");
+    assert!(tally.contains(r#""requests":1"#) && tally.contains(r#""completed":1"#), "{tally}");
+    terminate(running.0.id());
+    eventually("the simulated provider ends", || running.0.try_wait().unwrap().is_some());
+    assert_eq!(running.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_supervised_program_ends_with_whoever_started_it_and_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
+    std::fs::create_dir(&data).unwrap();
+    let mut command = weir(&["supervise", "--log", log.to_str().unwrap(), "--remove", data.to_str().unwrap(), "--"]);
+    command.args(["sh", "-c", "echo $$; exec sleep 600"]).stdin(Stdio::piped());
+    let mut running = Running(command.spawn().unwrap());
+    let id = || std::fs::read_to_string(&log).ok().and_then(|log| log.trim().parse::<u32>().ok());
+    eventually("the program has started", || id().is_some());
+    let id = id().unwrap();
+    assert!(is_alive(id));
+    drop(running.0.stdin.take());
+    eventually("the supervisor ends", || running.0.try_wait().unwrap().is_some());
+    assert_eq!(running.0.wait().unwrap().code(), Some(0));
+    assert!(!is_alive(id) && !data.exists());
+}
+
+#[test]
+fn a_program_that_cannot_start_is_told_and_not_tried_for_ever() {
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("log");
+    let mut command =
+        weir(&["supervise", "--log", log.to_str().unwrap(), "--", "sh", "-c", "echo because >&2; exit 3"]);
+    // Our end of the pipe stays open until the supervisor has ended by itself.
+    let mut running = Running(command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let _input = running.0.stdin.take();
+    eventually("the supervisor ends", || running.0.try_wait().unwrap().is_some());
+    assert_eq!(running.0.wait().unwrap().code(), Some(1));
+    let mut told = String::new();
+    running.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert!(told.contains("sh ended at once (exit status: 3)"), "{told}");
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "because\n");
+}
+
+fn terminate(id: u32) {
+    assert!(Command::new("kill").args(["-TERM", &id.to_string()]).status().unwrap().success());
+}
+
+/// Whether a process runs; one that has ended and was not waited for does not.
+fn is_alive(id: u32) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(id.to_string()).join("stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim().starts_with('Z'))
+}
