@@ -33,11 +33,11 @@ async fn break_off(last: Step) -> Vec<(Vec<u8>, Answer, Row)> {
 
 /// The events before the break: a word has been said, the usage at the end has not come.
 fn begin(path: &str) -> Vec<Bytes> {
-    let mut events = match path.ends_with("/messages") {
-        true => anthropic_events("claude-sonnet-4-5-20250929", TOKENS, &["one", "two"]),
-        false => openai_events("gpt-4o-mini-2024-07-18", TOKENS, &["one", "two"], true),
+    let (mut events, count) = match path.ends_with("/messages") {
+        true => (anthropic_events("claude-sonnet-4-5-20250929", TOKENS, &["one", "two"]), 5),
+        false => (openai_events("gpt-4o-mini-2024-07-18", TOKENS, &["one", "two"], true), 3),
     };
-    events.truncate(4);
+    events.truncate(count);
     events
 }
 

@@ -22,7 +22,7 @@ pub struct Broker {
 impl Broker {
     /// Starts a server with an empty store.
     pub async fn start() -> Self {
-        let binary = weir::fetch::nats_server(&mut weir::fetch::Progress::stderr()).await.expect("nats-server");
+        let binary = weir::fetch::nats_server(&weir::fetch::Progress::stderr()).await.expect("nats-server");
         let folder = tempfile::tempdir().expect("a folder for JetStream");
         let mut broker = Self { port: ReservedPort::new(), folder, process: None, binary };
         broker.restart().await;

@@ -15,15 +15,15 @@ pub mod ports;
 pub mod process;
 pub mod binaries;
 
-// until its parts land: pub mod broker;
-// until its parts land: pub mod warehouse;
+pub mod broker;
+pub mod warehouse;
 pub mod provider;
 pub mod answers;
 pub mod corpus;
 
 pub mod configuration;
-// until its parts land: pub mod services;
-// until its parts land: pub mod stack;
+pub mod services;
+pub mod stack;
 pub mod caller;
 pub mod load;
 

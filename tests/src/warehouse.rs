@@ -24,7 +24,7 @@ pub struct Engine {
 impl Engine {
     /// Starts an engine without data.
     pub async fn start() -> Self {
-        let library = weir::fetch::libchdb(&mut weir::fetch::Progress::stderr()).await.expect("ClickHouse's engine");
+        let library = weir::fetch::libchdb(&weir::fetch::Progress::stderr()).await.expect("ClickHouse's engine");
         let binary = tokio::task::spawn_blocking(|| binaries::path("weir")).await.expect("the weir binary");
         let folder = tempfile::tempdir().expect("a folder for ClickHouse");
         let mut engine = Self { port: ReservedPort::new(), folder, process: None, binary, library };
