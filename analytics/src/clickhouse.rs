@@ -126,6 +126,7 @@ impl ClickHouse {
             .with_user(&config.user)
             // 2, not 1: reading only, but the limits below may still be set.
             .with_setting("readonly", "2")
+            .with_setting("cancel_http_readonly_queries_on_client_close", "1")
             .with_setting("max_execution_time", timeout.as_secs().max(1).to_string())
             .with_setting("timeout_overflow_mode", "throw")
             .with_setting("result_overflow_mode", "throw")

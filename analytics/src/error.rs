@@ -26,7 +26,7 @@ pub enum Error {
     #[error("this service asks for a token: send `Authorization: Bearer <the value of analytics.token>`")]
     Unauthorized,
     /// No such path.
-    #[error("there is nothing at this path; see /v1/usage, /v1/costs, /v1/requests and /metrics")]
+    #[error("there is nothing at this path; /openapi.json lists what there is")]
     NotFound,
     /// The path exists, the method does not.
     #[error("only GET is understood here")]

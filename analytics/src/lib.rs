@@ -18,6 +18,7 @@ pub use telemetry::start as start_telemetry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use schemas::config::Config;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -70,6 +71,10 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
 
     tracing::info!(%address, authenticated = app.token.is_some(), "analytics is listening");
     let stopping = shutdown.clone();
+    // Answers are small and final: waiting for more of them would only delay their ends.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
     let serve = axum::serve(listener, server::routes(app)).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let overdue = async move {
         stopping.cancelled().await;

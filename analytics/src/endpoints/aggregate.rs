@@ -53,23 +53,27 @@ impl Serialize for Labels<'_> {
     }
 }
 
+/// The parameters of an aggregate, as of now.
+pub(super) fn asked(query: Option<String>) -> Result<Aggregate, Error> {
+    Ok(Aggregate::parse(query.as_deref().unwrap_or_default(), Timestamp::now())?)
+}
+
 /// Parameters -> statement -> reply.
 pub(super) async fn answer<R: RowOwned + RowRead + Grouped + Serialize>(
     clickhouse: &ClickHouse,
-    query: Option<String>,
+    asked: &Aggregate,
     statement: fn(&Aggregate, usize) -> Statement,
     file_name: &str,
 ) -> Result<Response, Error> {
-    let asked = Aggregate::parse(query.as_deref().unwrap_or_default(), Timestamp::now())?;
     if asked.output != Output::Json {
-        let statement = statement(&asked, download::ROWS_MAX).flattened(&asked);
+        let statement = statement(asked, download::ROWS_MAX).flattened(asked);
         return download::answer(clickhouse, &statement, asked.output, file_name).await;
     }
-    let rows: Vec<R> = clickhouse.rows(&statement(&asked, ROWS_MAX), ROWS_MAX + 1).await?;
+    let rows: Vec<R> = clickhouse.rows(&statement(asked, ROWS_MAX), ROWS_MAX + 1).await?;
     if rows.len() > ROWS_MAX {
         return Err(Error::TooManyRows { limit: ROWS_MAX, remedy: REMEDY });
     }
-    Ok(Json(envelope(&asked, &rows)).into_response())
+    Ok(Json(envelope(asked, &rows)).into_response())
 }
 
 fn envelope<'a, R: Grouped>(asked: &'a Aggregate, rows: &'a [R]) -> Envelope<'a, R> {

@@ -10,5 +10,6 @@ use crate::server::Shared;
 
 /// Answers one request.
 pub async fn answer(State(app): Shared, RawQuery(query): RawQuery) -> Result<Response, Error> {
-    aggregate::answer::<Costs>(&app.clickhouse, query, queries::costs, "weir-costs").await
+    let asked = aggregate::asked(query)?;
+    aggregate::answer::<Costs>(&app.clickhouse, &asked, queries::costs, "weir-costs").await
 }

@@ -5,5 +5,9 @@ mod download;
 
 pub mod usage;
 pub mod costs;
+pub mod latency;
+pub mod failures;
+pub mod providers;
 pub mod requests;
 pub mod request;
+pub mod openapi;

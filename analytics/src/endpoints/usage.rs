@@ -10,5 +10,6 @@ use crate::server::Shared;
 
 /// Answers one request.
 pub async fn answer(State(app): Shared, RawQuery(query): RawQuery) -> Result<Response, Error> {
-    aggregate::answer::<Usage>(&app.clickhouse, query, queries::usage, "weir-usage").await
+    let asked = aggregate::asked(query)?;
+    aggregate::answer::<Usage>(&app.clickhouse, &asked, queries::usage, "weir-usage").await
 }

@@ -8,6 +8,9 @@ use super::series::{Label, Metric, Part, Series, TOKEN_BOUNDS};
 
 const PICO: f64 = 1e12;
 
+/// The parts of each sample.
+type Samples<'a> = BTreeMap<(Metric, &'a [Label]), Vec<(Part, i128)>>;
+
 /// Name and help of a total.
 fn described(metric: Metric) -> (&'static str, &'static str) {
     match metric {
@@ -33,7 +36,7 @@ fn described(metric: Metric) -> (&'static str, &'static str) {
 
 /// The totals as counters and histograms.
 pub(super) fn counters<'a>(values: impl Iterator<Item = (&'a Series, i128)>) -> Vec<MetricFamily> {
-    let mut samples: BTreeMap<(Metric, &[Label]), Vec<(Part, i128)>> = BTreeMap::new();
+    let mut samples: Samples<'_> = BTreeMap::new();
     for (series, value) in values {
         samples.entry((series.metric, &series.labels)).or_default().push((series.part, value));
     }

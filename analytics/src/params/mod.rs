@@ -102,6 +102,23 @@ impl Aggregate {
     }
 }
 
+impl Aggregate {
+    /// Refuses what a question cannot be grouped or filtered by.
+    pub fn only(&self, dimensions: &[Dimension]) -> Result<(), Error> {
+        let names: Vec<String> = dimensions.iter().map(Dimension::to_string).collect();
+        let refuse = |parameter: &str, dimension: &Dimension| {
+            Error::new(parameter, format!("{dimension} is not known to this question: write {}", names.join(", ")))
+        };
+        if let Some(dimension) = self.group_by.iter().find(|dimension| !dimensions.contains(dimension)) {
+            return Err(refuse("group_by", dimension));
+        }
+        match self.filters.iter().map(|filter| &filter.dimension).find(|dimension| !dimensions.contains(dimension)) {
+            Some(dimension) => Err(refuse(&dimension.to_string(), dimension)),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Search {
     /// Reads a URL's query.
     pub fn parse(query: &str, now: Timestamp) -> Result<Self, Error> {

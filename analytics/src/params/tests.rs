@@ -124,9 +124,25 @@ fn pages_have_bounds_and_a_cursor_keeps_the_first_range() {
     let cursor = Cursor { range, received_at: time("2026-11-01T12:00:00.000001Z"), request_id: Uuid::from_u128(7) };
     let next = search(&format!("from=-1h&cursor={cursor}")).unwrap();
     assert_eq!((next.range, next.cursor), (range, Some(cursor)));
-    for wrong in ["x", "1.2.3", "1.2.3.4", "5.9.3.00000000-0000-0000-0000-000000000007"] {
+    for wrong in [
+        "x",
+        "1.2.3",
+        "1.2.3.4",
+        "-1.9.3.00000000-0000-0000-0000-000000000007",
+        "1.2.99999999999999999.00000000-0000-0000-0000-000000000007",
+    ] {
         assert_eq!(search(&format!("cursor={wrong}")).unwrap_err().parameter, "cursor", "{wrong}");
     }
+}
+
+#[test]
+fn a_question_may_know_fewer_dimensions() {
+    let only = |query: &str| aggregate(query).unwrap().only(&[Dimension::Provider, Dimension::Client]);
+    assert_eq!(only("group_by=client,provider&client=a"), Ok(()));
+    assert_eq!(only("group_by=client,model").unwrap_err().parameter, "group_by");
+    let error = only("tag:a=b").unwrap_err();
+    assert_eq!(error.parameter, "tag:a");
+    assert!(error.message.contains("provider, client"), "{error}");
 }
 
 #[test]

@@ -10,7 +10,8 @@ SELECT
     countIf(charged AND cost_usd IS NULL AND input_tokens IS NOT NULL AND output_tokens IS NOT NULL) AS unpriced_requests,
     countIf(charged AND (input_tokens IS NULL OR output_tokens IS NULL)) AS unknown_usage_requests,
     countIf(cost_usd IS NOT NULL AND usage_source = 'estimated') AS estimated_usage_requests,
-    sum(cost_usd) AS cost_usd
+    sum(cost_usd) AS cost_usd,
+    if(countIf(charged AND outcome != 'completed') = 0, toDecimal128(0, 12), sumIf(cost_usd, outcome != 'completed')) AS wasted_cost_usd
 FROM requests FINAL
 WHERE {{scope}}
 GROUP BY {{group_by}}

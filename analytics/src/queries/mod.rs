@@ -1,15 +1,16 @@
 //! Parameters -> typed rows, one function per `.sql`. No HTTP.
 
 mod cells;
-mod rows;
+mod aggregates;
+mod tables;
+mod totals;
 mod statement;
 
+pub use aggregates::{Costs, Failures, Grouped, Latency, Providers, Usage};
 pub use cells::Text;
-pub use rows::{
-    Candidate, CandidateTotals, Costs, Grouped, Opened, Partition, PriceTier, Request, RequestTotals, TokenTotals,
-    Usage,
-};
 pub use statement::{Statement, Value};
+pub use tables::{Candidate, Opened, PriceTier, Request};
+pub use totals::{CandidateTotals, Partition, RequestTotals, TokenTotals};
 
 use uuid::Uuid;
 
@@ -32,6 +33,21 @@ pub fn usage(asked: &Aggregate, max_rows: usize) -> Statement {
 /// The statement of `/v1/costs`.
 pub fn costs(asked: &Aggregate, max_rows: usize) -> Statement {
     Statement::new(include_str!("costs.sql"), one_more(max_rows)).aggregate(asked)
+}
+
+/// The statement of `/v1/latency`.
+pub fn latency(asked: &Aggregate, max_rows: usize) -> Statement {
+    Statement::new(include_str!("latency.sql"), one_more(max_rows)).aggregate(asked)
+}
+
+/// The statement of `/v1/failures`.
+pub fn failures(asked: &Aggregate, max_rows: usize) -> Statement {
+    Statement::new(include_str!("failures.sql"), one_more(max_rows)).aggregate(asked)
+}
+
+/// The statement of `/v1/providers`.
+pub fn providers(asked: &Aggregate, max_rows: usize) -> Statement {
+    Statement::new(include_str!("providers.sql"), one_more(max_rows)).aggregate(asked)
 }
 
 /// A page of requests and one more, newest first.
@@ -110,7 +126,7 @@ pub async fn request_totals(
     days: &[String],
     names: &Names,
 ) -> Result<Vec<RequestTotals>, Error> {
-    let statement = totals(include_str!("request_totals.sql"), days)
+    let statement = of_days(include_str!("request_totals.sql"), days)
         .bind("clients", Value::List(names.clients.clone()))
         .bind("providers", Value::List(names.providers.clone()))
         .bind("models", Value::List(names.models.clone()));
@@ -124,7 +140,7 @@ pub async fn token_totals(
     names: &Names,
     bounds: &[u64],
 ) -> Result<Vec<TokenTotals>, Error> {
-    let statement = totals(include_str!("token_totals.sql"), days)
+    let statement = of_days(include_str!("token_totals.sql"), days)
         .bind("providers", Value::List(names.providers.clone()))
         .bind("models", Value::List(names.models.clone()))
         .bind("bounds", Value::Numbers(bounds.to_vec()));
@@ -133,7 +149,7 @@ pub async fn token_totals(
 
 /// What days add to the totals of candidates.
 pub async fn candidate_totals(clickhouse: &ClickHouse, days: &[String]) -> Result<Vec<CandidateTotals>, Error> {
-    clickhouse.rows(&totals(include_str!("candidate_totals.sql"), days), TOTALS_ROWS_MAX).await
+    clickhouse.rows(&of_days(include_str!("candidate_totals.sql"), days), TOTALS_ROWS_MAX).await
 }
 
 /// Requests that are running, or wait for a gateway's ledger to settle them.
@@ -152,7 +168,7 @@ async fn count(clickhouse: &ClickHouse, template: &str) -> Result<u64, Error> {
     rows.first().copied().ok_or_else(|| Error::Failed("a count came without its row".to_owned()))
 }
 
-fn totals(template: &str, days: &[String]) -> Statement {
+fn of_days(template: &str, days: &[String]) -> Statement {
     Statement::new(template, one_more(TOTALS_ROWS_MAX)).bind("partitions", Value::List(days.to_vec()))
 }
 

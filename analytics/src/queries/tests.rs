@@ -59,11 +59,14 @@ fn every_parameter_of_a_statement_is_bound_and_no_other() {
     for statement in [
         usage(&asked, 1),
         costs(&asked, 1).flattened(&asked),
+        latency(&asked, 1),
+        failures(&asked, 1),
+        providers(&asked, 1),
         requests(&search, 1),
         of_request(include_str!("request.sql"), id, 1),
         of_request(include_str!("candidates.sql"), id, 1),
         of_request(include_str!("opened.sql"), id, 1),
-        totals(include_str!("candidate_totals.sql"), &days),
+        of_days(include_str!("candidate_totals.sql"), &days),
     ] {
         let mut named: Vec<&str> =
             statement.sql.split('{').skip(1).filter_map(|rest| rest.split_once(':').map(|(name, _)| name)).collect();
