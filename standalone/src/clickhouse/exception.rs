@@ -48,7 +48,7 @@ exceptions! {
 impl Exception {
     /// Takes over an exception that the engine has put into words.
     pub(super) fn from_engine(message: &str) -> Self {
-        let message = message.trim_end();
+        let message = without_version(message.trim_end());
         let code = message.strip_prefix("Code: ").and_then(|rest| rest.split('.').next()?.parse().ok());
         match code {
             Some(code) => Self { code, message: message.to_owned() },
@@ -95,6 +95,14 @@ impl Exception {
     }
 }
 
+/// Some of the engine's words come with its version already, others do not.
+fn without_version(message: &str) -> &str {
+    match message.rsplit_once(" (version ") {
+        Some((words, version)) if version.ends_with(')') && !version.contains(' ') => words,
+        _ => message,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +111,8 @@ mod tests {
     fn the_engines_words_keep_their_code() {
         let exception = Exception::from_engine("Code: 60. DB::Exception: Unknown table 'x'. (UNKNOWN_TABLE)\n");
         assert_eq!((exception.code(), exception.status()), (60, StatusCode::NOT_FOUND));
+        let versioned = "Code: 60. DB::Exception: Unknown table 'x'. (UNKNOWN_TABLE) (version 26.7.2.1)";
+        assert_eq!(Exception::from_engine(versioned), exception);
         assert_eq!(
             exception.text("26.7.2.1"),
             "Code: 60. DB::Exception: Unknown table 'x'. (UNKNOWN_TABLE) (version 26.7.2.1 (chdb))\n"

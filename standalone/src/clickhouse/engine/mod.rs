@@ -84,7 +84,7 @@ impl Engine {
             data_dir.to_str().and_then(|path| CString::new(format!("--path={path}")).ok()).ok_or_else(not_utf8)?;
         let config = config_path.to_str().and_then(|path| CString::new(format!("--config-file={path}")).ok());
         let arguments = [c"clickhouse".to_owned(), path.clone(), config.ok_or_else(not_utf8)?];
-        let mut boot = Connection::open(functions, &arguments).ok_or_else(|| Error::Start(data_dir))?;
+        let mut boot = Connection::open(functions, &arguments).ok_or(Error::Start(data_dir))?;
         let facts = Facts::read(&mut boot).map_err(|exception| Error::Unusable(exception.text("unknown")))?;
         Ok(Self { functions, path, boot: Mutex::new(Some(boot)), facts: Arc::new(facts) })
     }
