@@ -2,21 +2,26 @@
 
 use url::Url;
 
-/// `base_url` with `/<version>/<path>`; a base that ends in a version of its own (`/v1`, `/api/paas/v4`, `/v1beta`)
-/// keeps that one (R4).
-pub(super) fn join(base_url: &Url, version: &str, path: &[&str]) -> Url {
+/// `base_url` with `/<version>/<path>`; no version where the base has its own.
+pub(super) fn join(base_url: &Url, version: Option<&str>, path: &[&str]) -> Url {
     let mut url = base_url.clone();
-    let has_version =
-        base_url.path_segments().and_then(|segments| segments.rev().find(|s| !s.is_empty())).is_some_and(is_version);
     // Only URLs that cannot be a base (`mailto:`) have no segments; the configuration admits http and https alone.
     if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty();
-        if !has_version {
-            segments.push(version);
-        }
-        segments.extend(path);
+        segments.pop_if_empty().extend(version).extend(path);
     }
     url
+}
+
+/// Whether the base's last segment is a version (`/v1`, `/api/paas/v4`, `/v1beta`), which must not be doubled (R4).
+pub(super) fn ends_in_version(base_url: &Url) -> bool {
+    let last = base_url.path_segments().and_then(|segments| segments.rev().find(|segment| !segment.is_empty()));
+    last.is_some_and(is_version)
+}
+
+/// Whether any segment of the base is a version: with OpenAI's and Google's formats the base then names the rest of the
+/// way itself (`/v1beta/openai`, `/v1/projects/p/locations/l/publishers/google`).
+pub(super) fn has_version(base_url: &Url) -> bool {
+    base_url.path_segments().is_some_and(|mut segments| segments.any(is_version))
 }
 
 /// `v` and digits, perhaps followed by `alpha` or `beta` and digits.
@@ -36,19 +41,27 @@ mod tests {
 
     #[test]
     fn a_version_is_never_doubled() {
-        for (base, expected) in [
-            ("https://a.test", "https://a.test/v1/messages"),
-            ("https://a.test/", "https://a.test/v1/messages"),
-            ("https://a.test/v1", "https://a.test/v1/messages"),
-            ("https://a.test/v1/", "https://a.test/v1/messages"),
-            ("https://a.test/api/paas/v4", "https://a.test/api/paas/v4/messages"),
-            ("https://a.test/v1beta", "https://a.test/v1beta/messages"),
-            ("https://a.test/v1beta2", "https://a.test/v1beta2/messages"),
-            ("https://a.test/vertex", "https://a.test/vertex/v1/messages"),
-            ("https://a.test/v", "https://a.test/v/v1/messages"),
-            ("http://127.0.0.1:9/x/v1x", "http://127.0.0.1:9/x/v1x/v1/messages"),
+        for (base, ends, has) in [
+            ("https://a.test", false, false),
+            ("https://a.test/v1", true, true),
+            ("https://a.test/v1/", true, true),
+            ("https://a.test/api/paas/v4", true, true),
+            ("https://a.test/v1beta", true, true),
+            ("https://a.test/v1beta2", true, true),
+            ("https://a.test/v1beta/openai/", false, true),
+            ("https://a.test/v1/vertex", false, true),
+            ("https://a.test/v", false, false),
+            ("http://127.0.0.1:9/x/v1x/vbeta", false, false),
         ] {
-            assert_eq!(join(&Url::parse(base).unwrap(), "v1", &["messages"]).as_str(), expected);
+            let url = Url::parse(base).unwrap();
+            assert_eq!((ends_in_version(&url), has_version(&url)), (ends, has), "{base}");
         }
+    }
+
+    #[test]
+    fn paths_are_joined_with_one_slash_and_escaped() {
+        let join = |base, version| join(&Url::parse(base).unwrap(), version, &["a b:c/d"]).to_string();
+        assert_eq!(join("https://a.test", Some("v1")), "https://a.test/v1/a%20b:c%2Fd");
+        assert_eq!(join("https://a.test/x/", None), "https://a.test/x/a%20b:c%2Fd");
     }
 }

@@ -39,7 +39,10 @@ pub(super) fn from_object(object: &Object<'_>) -> UpstreamError {
     let Some(member) = object.get("error") else { return from_flat(object) };
     let Ok(error) = Object::parse(member.get()) else {
         let message = json::text(member).map_or_else(|| member.get().to_owned(), Cow::into_owned);
-        return UpstreamError { message, status: status_in(object), ..UpstreamError::default() };
+        // xAI names the code beside the text.
+        let code = object.get("code").and_then(code_text);
+        let kind = code.clone().filter(|code| !is_number(code)).unwrap_or_default();
+        return UpstreamError { kind, code, message, status: status_in(object) };
     };
     let code = error.get("code").and_then(code_text);
     let name = |text: &str| !text.is_empty() && !is_number(text);
@@ -141,6 +144,7 @@ mod tests {
             (r#"[{"error":{"status":"UNAVAILABLE","message":"m"}}]"#, "UNAVAILABLE", None, "m"),
             (r#"{"object":"error","type":"t","code":"1500","message":"m"}"#, "t", Some("1500"), "m"),
             (r#"{"error":"m"}"#, "", None, "m"),
+            (r#"{"error":"m","code":"c"}"#, "c", Some("c"), "m"),
             (r#"{"error":["m"]}"#, "", None, r#"["m"]"#),
             (r#"{"error":{"type":7,"code":{},"message":["m"]}}"#, "", None, r#"["m"]"#),
             (r#"{"detail":[{"msg":"m"}]}"#, "", None, r#"[{"msg":"m"}]"#),

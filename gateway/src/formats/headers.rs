@@ -73,9 +73,18 @@ pub fn downstream_headers(upstream: &HeaderMap) -> HeaderMap {
 
 /// Whether an answer says that it is a stream of events.
 pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    essence(headers).eq_ignore_ascii_case("text/event-stream")
+}
+
+/// Whether an answer says that it is JSON.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    essence(headers).eq_ignore_ascii_case("application/json")
+}
+
+/// The content type without its parameters.
+fn essence(headers: &HeaderMap) -> &str {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("text/event-stream")
+    content_type.split(';').next().unwrap_or_default().trim()
 }
 
 /// The client's headers that go upstream, with a body type, and without compression: the gateway must read the answer.

@@ -18,6 +18,8 @@ mod own_error;
 
 pub mod anthropic;
 pub mod openai_chat;
+pub mod openai_responses;
+pub mod gemini;
 
 #[cfg(test)]
 mod corpus;
@@ -33,16 +35,23 @@ pub use self::headers::{
     UnusableSecret, downstream_headers, forward_request_header, forward_response_header, is_event_stream,
 };
 pub use self::own_error::OwnError;
-pub use self::reading::{Reading, UpstreamError};
+pub use self::reading::{INVALID_BODY, Reading, UpstreamError};
 pub use self::request::{InvalidBody, Peeked, Rewritten};
 pub use self::stream::StreamReader;
 
-/// Reads what the gateway needs of a request body.
+/// Reads what the gateway needs of a request whose model stands in the body. Gemini's stands in the path:
+/// see [`peek_at`].
 pub fn peek(format: Format, body: &Bytes) -> Result<Peeked, InvalidBody> {
+    peek_at(format, "", body)
+}
+
+/// Reads what the gateway needs of a request, from its path and its body.
+pub fn peek_at(format: Format, path: &str, body: &Bytes) -> Result<Peeked, InvalidBody> {
     match format {
         Format::Anthropic => anthropic::request::peek(body),
         Format::OpenaiChat => openai_chat::request::peek(body),
-        Format::OpenaiResponses | Format::Gemini => Err(InvalidBody::not_served(format)),
+        Format::OpenaiResponses => openai_responses::request::peek(body),
+        Format::Gemini => gemini::request::peek(path, body),
     }
 }
 
@@ -55,10 +64,11 @@ pub fn rewrite(body: &Bytes, peeked: &Peeked, upstream_model: &str) -> Rewritten
 
 /// Where a request goes: the format's path on the endpoint's base URL, whose own version segment is not doubled (R4).
 pub fn upstream_url(format: Format, base_url: &Url, model: &str, stream: bool) -> Url {
-    let _ = (model, stream);
     match format {
         Format::Anthropic => anthropic::endpoint::upstream_url(base_url),
-        Format::OpenaiChat | Format::OpenaiResponses | Format::Gemini => openai_chat::endpoint::upstream_url(base_url),
+        Format::OpenaiChat => openai_chat::endpoint::upstream_url(base_url),
+        Format::OpenaiResponses => openai_responses::endpoint::upstream_url(base_url),
+        Format::Gemini => gemini::endpoint::upstream_url(base_url, model, stream),
     }
 }
 
@@ -71,18 +81,26 @@ pub fn upstream_headers(
     let mut headers = headers::from_client(client);
     match format {
         Format::Anthropic => anthropic::endpoint::add_headers(&mut headers, secret)?,
-        Format::OpenaiChat | Format::OpenaiResponses | Format::Gemini => {
-            openai_chat::endpoint::add_headers(&mut headers, secret)?;
-        }
+        Format::OpenaiChat => openai_chat::endpoint::add_headers(&mut headers, secret)?,
+        Format::OpenaiResponses => openai_responses::endpoint::add_headers(&mut headers, secret)?,
+        Format::Gemini => gemini::endpoint::add_headers(&mut headers, secret)?,
     }
     Ok(headers)
+}
+
+/// Whether an answer to a streaming request is a stream by its headers: an event stream, or, with Gemini, the JSON array
+/// that it is without `alt=sse`.
+pub fn is_stream(format: Format, headers: &HeaderMap) -> bool {
+    is_event_stream(headers) || (format == Format::Gemini && headers::is_json(headers))
 }
 
 /// Reads a whole body that came with a success status. It never fails: what cannot be read is an error in the reading.
 pub fn read_body(format: Format, body: &[u8]) -> Reading {
     match format {
         Format::Anthropic => anthropic::response::read(body),
-        Format::OpenaiChat | Format::OpenaiResponses | Format::Gemini => openai_chat::response::read(body),
+        Format::OpenaiChat => openai_chat::response::read(body),
+        Format::OpenaiResponses => openai_responses::response::read(body),
+        Format::Gemini => gemini::response::read(body),
     }
 }
 
@@ -90,7 +108,9 @@ pub fn read_body(format: Format, body: &[u8]) -> Reading {
 pub fn read_error(format: Format, status: u16, body: &[u8]) -> UpstreamError {
     match format {
         Format::Anthropic => anthropic::error::read(status, body),
-        Format::OpenaiChat | Format::OpenaiResponses | Format::Gemini => openai_chat::error::read(status, body),
+        Format::OpenaiChat => openai_chat::error::read(status, body),
+        Format::OpenaiResponses => openai_responses::error::read(status, body),
+        Format::Gemini => gemini::error::read(status, body),
     }
 }
 
@@ -98,7 +118,9 @@ pub fn read_error(format: Format, status: u16, body: &[u8]) -> UpstreamError {
 pub fn error_body(format: Format, error: &OwnError<'_>) -> Bytes {
     match format {
         Format::Anthropic => anthropic::error::body(error),
-        Format::OpenaiChat | Format::OpenaiResponses | Format::Gemini => openai_chat::error::body(error),
+        Format::OpenaiChat => openai_chat::error::body(error),
+        Format::OpenaiResponses => openai_responses::error::body(error),
+        Format::Gemini => gemini::error::body(error),
     }
 }
 
@@ -108,6 +130,8 @@ pub fn error_body(format: Format, error: &OwnError<'_>) -> Bytes {
 pub fn error_event(format: Format, error: &OwnError<'_>) -> Bytes {
     match format {
         Format::Anthropic => anthropic::error::event(error),
-        Format::OpenaiChat | Format::OpenaiResponses | Format::Gemini => openai_chat::error::event(error),
+        Format::OpenaiChat => openai_chat::error::event(error),
+        Format::OpenaiResponses => openai_responses::error::event(error),
+        Format::Gemini => gemini::error::event(error),
     }
 }

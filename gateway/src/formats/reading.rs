@@ -2,6 +2,9 @@
 
 use schemas::usage::Usage;
 
+/// [`UpstreamError::kind`] of a body that is not an answer at all.
+pub const INVALID_BODY: &str = "invalid_body";
+
 /// What has been read of an answer, streamed or whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -47,7 +50,7 @@ impl Reading {
 
     /// A reading of what is no answer at all.
     pub(super) fn invalid(message: String) -> Self {
-        let error = UpstreamError { kind: "invalid_body".to_owned(), code: None, status: None, message };
+        let error = UpstreamError { kind: INVALID_BODY.to_owned(), code: None, status: None, message };
         Self { error: Some(error), ..Self::default() }
     }
 }

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use schemas::outcome::Format;
 use serde_json::value::RawValue;
 
 use super::json::{self, Object};
@@ -16,12 +15,6 @@ pub struct InvalidBody {
     pub message: String,
     /// The field at fault.
     pub param: Option<&'static str>,
-}
-
-impl InvalidBody {
-    pub(super) fn not_served(format: Format) -> Self {
-        Self { message: format!("the format {format} is not served yet"), param: None }
-    }
 }
 
 /// What was read of a request body.

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use schemas::outcome::Format;
 
-use super::anthropic;
-use super::openai_chat::{self, stream::Seen};
+use super::openai_chat::stream::Seen;
 use super::own_error::OwnError;
 use super::reading::Reading;
+use super::{anthropic, gemini, openai_chat, openai_responses};
 use crate::upstream::sse::{Decoder, Event, Kind, Open};
 
 /// The most that is held back of an unfinished event that may turn out to be the usage chunk; those have 2 KiB at most.
@@ -17,7 +17,7 @@ const HELD_MAX_BYTES: usize = 64 << 10;
 /// A chunk is read before it is given back (W3): whoever forwards it already knows what it says.
 #[derive(Debug)]
 pub struct StreamReader {
-    sse: Decoder,
+    framing: Framing,
     dialect: Dialect,
     reading: Reading,
     is_ended: bool,
@@ -27,10 +27,21 @@ pub struct StreamReader {
     cut: Option<&'static [u8]>,
 }
 
+/// How the stream is cut into events.
+#[derive(Debug)]
+enum Framing {
+    Sse(Decoder),
+    /// Gemini's, before its first byte that is no white space tells which of the two it is.
+    Undecided,
+    Array(gemini::array::Decoder),
+}
+
 #[derive(Debug)]
 enum Dialect {
     Anthropic(anthropic::stream::Stream),
     OpenaiChat,
+    OpenaiResponses,
+    Gemini,
 }
 
 /// Keeps the usage chunk that the client did not ask for from it. Only the tail of an unfinished event waits.
@@ -51,10 +62,13 @@ impl StreamReader {
     pub fn new(format: Format, hides_usage: bool) -> Self {
         let dialect = match format {
             Format::Anthropic => Dialect::Anthropic(anthropic::stream::Stream::default()),
-            Format::OpenaiChat | Format::OpenaiResponses | Format::Gemini => Dialect::OpenaiChat,
+            Format::OpenaiChat => Dialect::OpenaiChat,
+            Format::OpenaiResponses => Dialect::OpenaiResponses,
+            Format::Gemini => Dialect::Gemini,
         };
+        let framing = if format == Format::Gemini { Framing::Undecided } else { Framing::Sse(Decoder::default()) };
         Self {
-            sse: Decoder::default(),
+            framing,
             dialect,
             reading: Reading::default(),
             is_ended: false,
@@ -66,8 +80,11 @@ impl StreamReader {
 
     /// Reads the next chunk; gives back what of it may be forwarded, which is the chunk itself unless something is hidden.
     pub fn push(&mut self, chunk: Bytes) -> Bytes {
-        let Self { sse, dialect, reading, is_ended, hiding, .. } = self;
-        sse.push(&chunk, |event| {
+        if let Framing::Undecided = self.framing {
+            self.framing = Framing::of(&chunk);
+        }
+        let Self { framing, dialect, reading, is_ended, hiding, .. } = self;
+        let visit = |event: Event<'_>| {
             let hide = read(&event, dialect, reading, is_ended);
             if hide
                 && let Some(hiding) = hiding
@@ -75,19 +92,29 @@ impl StreamReader {
             {
                 hiding.cuts.push((event.start, end));
             }
-        });
-        match hiding {
-            Some(hiding) => hiding.pass(chunk, sse.open(), sse.is_after_cr()),
-            None => chunk,
+        };
+        match framing {
+            Framing::Sse(sse) => sse.push(&chunk, visit),
+            Framing::Array(array) => {
+                array.push(&chunk, visit);
+                *is_ended |= array.is_closed();
+            }
+            Framing::Undecided => {}
+        }
+        match (hiding, framing) {
+            (Some(hiding), Framing::Sse(sse)) => hiding.pass(chunk, sse.open(), sse.is_after_cr()),
+            _ => chunk,
         }
     }
 
     /// Reads the end of the stream; gives back what was still held.
     pub fn finish(&mut self) -> Bytes {
         self.cut = Some(self.closing());
-        let Self { sse, dialect, reading, is_ended, hiding, .. } = self;
+        let Self { framing, dialect, reading, is_ended, hiding, .. } = self;
         let mut hidden = false;
-        sse.finish(|event| hidden |= read(&event, dialect, reading, is_ended));
+        if let Framing::Sse(sse) = framing {
+            sse.finish(|event| hidden |= read(&event, dialect, reading, is_ended));
+        }
         match hiding {
             Some(hiding) if hidden && !hiding.is_torn => {
                 hiding.held.clear();
@@ -104,7 +131,8 @@ impl StreamReader {
         &self.reading
     }
 
-    /// Whether the format's own end marker has come: `message_stop`, `[DONE]`.
+    /// Whether the format's own end marker has come: `message_stop`, `[DONE]`, `response.completed`, the end of an array.
+    /// Gemini's event stream has none.
     pub fn is_ended(&self) -> bool {
         self.is_ended
     }
@@ -112,18 +140,39 @@ impl StreamReader {
     /// One of our errors as an event that can follow what has been forwarded so far: an event that was cut is closed
     /// first. Ask after [`Self::finish`], if what that gives back is forwarded.
     pub fn error_event(&self, error: &OwnError<'_>) -> Bytes {
-        let is_held = self.hiding.as_ref().is_some_and(|hiding| !hiding.is_torn) && self.sse.open() != Open::Nowhere;
-        let closing = self.cut.unwrap_or_else(|| if is_held { b"" } else { self.closing() });
+        if let Framing::Array(array) = &self.framing {
+            let element = super::error_body(self.format, error);
+            return [array.opening(), &element, b"]\n"].concat().into();
+        }
+        let closing = self.cut.unwrap_or_else(|| if self.is_holding() { b"" } else { self.closing() });
         [closing, &super::error_event(self.format, error)].concat().into()
+    }
+
+    /// Whether the open event has been kept back from its first byte.
+    fn is_holding(&self) -> bool {
+        let is_held = self.hiding.as_ref().is_some_and(|hiding| !hiding.is_torn);
+        is_held && matches!(&self.framing, Framing::Sse(sse) if sse.open() != Open::Nowhere)
     }
 
     /// The bytes that close the line and the event that the stream stands in.
     fn closing(&self) -> &'static [u8] {
-        match (self.sse.is_at_line_start(), self.sse.open()) {
+        let Framing::Sse(sse) = &self.framing else { return b"" };
+        match (sse.is_at_line_start(), sse.open()) {
             (true, Open::Nowhere) => b"",
             // After a CR the first LF would only complete the line's end.
-            (true, Open::Earlier | Open::At(_)) if !self.sse.is_after_cr() => b"\n",
+            (true, Open::Earlier | Open::At(_)) if !sse.is_after_cr() => b"\n",
             _ => b"\n\n",
+        }
+    }
+}
+
+impl Framing {
+    /// What a stream is that begins with this chunk.
+    fn of(chunk: &[u8]) -> Self {
+        match chunk.trim_ascii_start().first() {
+            None => Self::Undecided,
+            Some(b'[') => Self::Array(gemini::array::Decoder::default()),
+            Some(_) => Self::Sse(Decoder::default()),
         }
     }
 }
@@ -145,6 +194,14 @@ fn read(event: &Event<'_>, dialect: &mut Dialect, reading: &mut Reading, is_ende
             let seen = openai_chat::stream::read(event, reading);
             *is_ended |= seen == Seen::End;
             seen == Seen::UsageOnly
+        }
+        Dialect::OpenaiResponses => {
+            *is_ended |= openai_responses::stream::read(event, reading);
+            false
+        }
+        Dialect::Gemini => {
+            gemini::stream::read(event, reading);
+            false
         }
     }
 }

@@ -4,14 +4,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use schemas::config::Secret;
 use url::Url;
 
-use crate::formats::endpoint::join;
+use crate::formats::endpoint::{ends_in_version, join};
 use crate::formats::headers::{UnusableSecret, secret_value};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 pub(crate) fn upstream_url(base_url: &Url) -> Url {
-    join(base_url, "v1", &["messages"])
+    join(base_url, (!ends_in_version(base_url)).then_some("v1"), &["messages"])
 }
 
 pub(crate) fn add_headers(headers: &mut HeaderMap, secret: Option<&Secret>) -> Result<(), UnusableSecret> {

@@ -35,7 +35,8 @@ pub(crate) fn event(error: &OwnError<'_>) -> Bytes {
     [b"data: ", &body[..], b"\n\n"].concat().into()
 }
 
-fn kind_and_code(class: ErrorClass) -> (&'static str, &'static str) {
+/// The `type` and `code` of one of our errors.
+pub(crate) fn kind_and_code(class: ErrorClass) -> (&'static str, &'static str) {
     const CALLER: &str = "invalid_request_error";
     match class {
         ErrorClass::Unauthenticated => (CALLER, "invalid_api_key"),

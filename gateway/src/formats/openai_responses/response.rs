@@ -1,0 +1,71 @@
+//! A whole response; the terminal event of a stream holds one too.
+
+use serde_json::value::RawValue;
+
+use super::{error, usage};
+use crate::formats::failure;
+use crate::formats::json::{self, Object};
+use crate::formats::reading::Reading;
+
+pub(crate) fn read(body: &[u8]) -> Reading {
+    let text = failure::body_text(body);
+    let Ok(response) = Object::parse(&text) else { return Reading::invalid(failure::describe(&text)) };
+    let mut reading = Reading::default();
+    if let Some(error) = error::in_band(&response) {
+        reading.fail(error);
+    } else if response.get("output").is_none() && response.get("status").is_none() {
+        return Reading::invalid(format!("no response: {}", failure::describe(&text)));
+    }
+    let items = response.array("output");
+    reading.has_content = !items.is_empty();
+    for item in items {
+        tally(item, &mut reading);
+    }
+    read_members(&response, &mut reading);
+    reading
+}
+
+/// Reads all of a response but its output: model, usage, and how it ended.
+pub(crate) fn read_members(response: &Object<'_>, reading: &mut Reading) {
+    if let Some(model) = response.text("model").filter(|model| !model.is_empty()) {
+        reading.model_reported = Some(model.into_owned());
+    }
+    if let Some(raw) = response.get("usage")
+        && let Ok(object) = Object::parse(raw.get())
+    {
+        reading.usage = usage::normalise(&object);
+        reading.usage_is_final = true;
+        reading.raw_usage = Some(raw.get().to_owned());
+    }
+    let status = response.text("status").unwrap_or_default();
+    match &*status {
+        "" | "in_progress" => return,
+        "completed" | "incomplete" => reading.complete(),
+        // Queued for the background, cancelled, failed: no end of an answer.
+        _ => {}
+    }
+    let why_incomplete = response.object("incomplete_details").and_then(|details| details.text("reason"));
+    let reason = why_incomplete.filter(|_| status == "incomplete").unwrap_or(status);
+    reading.stop_reason = Some(reason.into_owned());
+}
+
+fn tally(item: &RawValue, reading: &mut Reading) {
+    let Ok(item) = Object::parse(item.get()) else { return };
+    let is_message = item.text("type").as_deref() == Some("message");
+    for name in ["content", "summary"] {
+        for part in item.array(name) {
+            let Ok(part) = Object::parse(part.get()) else { continue };
+            let text = part.get("text").map_or(0, chars);
+            let counter = if is_message { &mut reading.text_chars } else { &mut reading.other_chars };
+            *counter += text;
+            reading.other_chars += part.get("refusal").map_or(0, chars);
+        }
+    }
+    for name in ["arguments", "input", "code"] {
+        reading.other_chars += item.get(name).map_or(0, chars);
+    }
+}
+
+fn chars(value: &RawValue) -> u64 {
+    json::text(value).map_or(0, |text| text.chars().count() as u64)
+}

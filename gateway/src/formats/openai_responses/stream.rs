@@ -1,0 +1,77 @@
+//! A Responses stream: `response.created`, items with their deltas, and one of three terminal events.
+
+use super::{error, response};
+use crate::formats::failure;
+use crate::formats::json::Object;
+use crate::formats::reading::Reading;
+use crate::formats::scan::{Member, Members};
+use crate::upstream::sse::{Event, Kind};
+
+/// Reads one event; tells whether it was the format's end marker.
+pub(crate) fn read(event: &Event<'_>, reading: &mut Reading) -> bool {
+    if event.kind != Kind::Data {
+        failure::read_outside_data(event, reading, response::read);
+        return false;
+    }
+    let data = event.data.trim_ascii();
+    // Some relays append the end marker of the other API.
+    if data.is_empty() || data == b"[DONE]" {
+        return false;
+    }
+    let Some(kind) = top(data, b"type").and_then(|member| member.string()).or(Some(event.name)) else { return false };
+    match kind {
+        b"response.completed" | b"response.incomplete" | b"response.failed" | b"response.cancelled" => {
+            if kind == b"response.failed" {
+                // What comes with the response is the provider's last word on what went wrong.
+                reading.error = None;
+            }
+            decode(data, reading);
+            return true;
+        }
+        b"error" => decode(data, reading),
+        b"response.created" | b"response.in_progress" | b"response.queued" => {
+            if reading.model_reported.is_none() {
+                decode(data, reading);
+            }
+        }
+        b"response.output_item.added" => reading.has_content |= !starts_empty(data),
+        b"response.output_item.done" | b"response.image_generation_call.partial_image" => reading.has_content = true,
+        _ if kind.ends_with(b".delta") => read_delta(kind, data, reading),
+        _ if top(data, b"error").is_some_and(|member| !member.is_null()) => decode(data, reading),
+        _ => {}
+    }
+    false
+}
+
+fn top<'a>(data: &'a [u8], key: &[u8]) -> Option<Member<'a>> {
+    Members::of(data).find(|member| member.depth == 1 && member.key == key)
+}
+
+fn decode(data: &[u8], reading: &mut Reading) {
+    let text = String::from_utf8_lossy(data);
+    let Ok(event) = Object::parse(&text) else {
+        reading.unreadable_events += 1;
+        return;
+    };
+    let response = event.object("response");
+    if let Some(error) = response.as_ref().and_then(error::in_band).or_else(|| error::in_band(&event)) {
+        reading.fail(error);
+    }
+    if let Some(response) = response {
+        response::read_members(&response, reading);
+    }
+}
+
+fn read_delta(kind: &[u8], data: &[u8], reading: &mut Reading) {
+    let chars = top(data, b"delta").map_or(0, |member| member.chars());
+    let counter =
+        if kind == b"response.output_text.delta" { &mut reading.text_chars } else { &mut reading.other_chars };
+    *counter += chars;
+    reading.has_content |= chars > 0;
+}
+
+/// A message and a reasoning item start empty; any other item (a call, a search) is content from its start.
+fn starts_empty(data: &[u8]) -> bool {
+    let mut types = Members::of(data).filter(|member| member.depth == 2 && member.key == b"type");
+    types.any(|member| matches!(member.string(), Some(b"message" | b"reasoning")))
+}
