@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use schemas::events::ErrorNote;
 use schemas::outcome::{ErrorClass, Format, Outcome};
 use uuid::Uuid;
@@ -99,8 +99,15 @@ pub(super) fn own_error(format: Format, id: Uuid, class: ErrorClass, message: &s
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    super::relay::own_headers(headers, id);
+    own_headers(headers, id);
     response
+}
+
+/// The header that every answer has.
+pub(super) fn own_headers(headers: &mut HeaderMap, id: Uuid) {
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert(HeaderName::from_static("x-weir-request-id"), id);
+    }
 }
 
 /// Bounds the rejected events of requests that never got past authentication to ten a second, so that a flood of bad

@@ -20,7 +20,6 @@ use schemas::events::ErrorNote;
 use schemas::outcome::{ErrorClass, Outcome};
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
-use uuid::Uuid;
 
 use super::attempt::{ErrorAnswer, Failure, Opened, Whole, join};
 use super::receipt::Ticket;
@@ -87,7 +86,7 @@ fn respond(ticket: &mut Ticket, status: StatusCode, upstream: &HeaderMap) -> Res
     *response.status_mut() = status;
     *response.headers_mut() = formats::downstream_headers(upstream);
     let headers = response.headers_mut();
-    own_headers(headers, ticket.id());
+    rejection::own_headers(headers, ticket.id());
     if let Ok(provider) = HeaderValue::from_str(&ticket.receipt.provider) {
         headers.insert(HeaderName::from_static("x-weir-provider"), provider);
     }
@@ -97,13 +96,6 @@ fn respond(ticket: &mut Ticket, status: StatusCode, upstream: &HeaderMap) -> Res
     let upstream_id = ["request-id", "x-request-id"].iter().find_map(|name| upstream.get(*name)?.to_str().ok());
     ticket.receipt.upstream_request_id = upstream_id.map(str::to_owned);
     response
-}
-
-/// The header that every answer has.
-pub(super) fn own_headers(headers: &mut HeaderMap, id: Uuid) {
-    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
-        headers.insert(HeaderName::from_static("x-weir-request-id"), id);
-    }
 }
 
 /// The body of a streamed answer.
