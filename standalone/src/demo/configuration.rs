@@ -44,10 +44,10 @@ pub(super) async fn build(folder: &Path, provider: SocketAddr) -> Result<(Config
         recorder_ops,
         analytics,
         provider,
-        clickhouse: format!("http://{}", stack::address(8123).await?),
+        clickhouse: format!("http://{}", stack::free_address().await?),
         database,
     };
-    let nats = stack::address(4222).await?;
+    let nats = stack::free_address().await?;
     let config = Config::parse(&file(&addresses, nats, &folder.join("ledger")), &environment)?;
     addresses.clickhouse.clone_from(&config.clickhouse.url);
     let listeners = Listeners {

@@ -85,7 +85,7 @@ pub(super) fn shots() -> Vec<Shot> {
 fn ordinary(n: usize) -> Shot {
     let model = MODELS.get(n % MODELS.len()).unwrap_or(&MODELS[0]);
     let client = CLIENTS.get(n / MODELS.len() % 3).unwrap_or(DRILLS);
-    let stream = n % 5 != 0;
+    let stream = !n.is_multiple_of(5);
     let mut body = question(model.name, n, stream);
     let anthropic = model.format == Format::Anthropic;
     match n / 3 % 4 {
@@ -111,7 +111,7 @@ fn drills() -> Vec<Shot> {
         drills.push(with("error-529", Outcome::Failed, true));
         drills.push(with("cut", Outcome::Interrupted, true));
         drills.push(with("stream-error", Outcome::Interrupted, true));
-        drills.push(with("no-usage", Outcome::Completed, number % 2 == 0));
+        drills.push(with("no-usage", Outcome::Completed, number.is_multiple_of(2)));
         let client = CLIENTS.get(number % 3).unwrap_or(DRILLS);
         let body = question(model.name, 2000 + number, true);
         drills.push(Shot { leaves: true, expected: Outcome::Cancelled, ..shot(client.key, model.format, &body) });

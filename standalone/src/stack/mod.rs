@@ -10,7 +10,7 @@ mod services;
 pub use self::child::{Child, Spec};
 pub use self::engines::Engines;
 pub use self::nats::Nats;
-pub use self::ports::{address, bind};
+pub use self::ports::{bind, free_address};
 pub use self::services::{Listeners, Services};
 pub use self::warehouse::Warehouse;
 

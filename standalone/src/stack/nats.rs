@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schemas::config::ByteSize;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::Url;
+use uuid::Uuid;
 
 use super::child::create_folder;
 use super::{Child, Error, Spec};
@@ -17,6 +18,7 @@ use crate::terminal::Step;
 
 /// How long a server may take to introduce itself.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+const INTRODUCTION_BYTES_MAX: u64 = 16 << 10;
 /// Room beside the event streams: dead letters and progress.
 const FURTHER_BYTES: u64 = 1 << 30;
 
@@ -43,7 +45,7 @@ impl Nats {
             tracing::warn!(host, "nats.url: the name cannot be resolved now; the services go on trying");
             return Ok(Self { child: None });
         };
-        if answers(address).await {
+        if introduction(address).await.is_some() {
             tracing::info!(%address, "using the NATS server that answers there");
             return Ok(Self { child: None });
         }
@@ -55,7 +57,9 @@ impl Nats {
         let step = Step::begin(format!("starting nats-server on {address}"));
         create_folder(data)?;
         let file = data.join("nats.conf");
-        let text = configuration(address, &data.join("jetstream"), config.max_bytes);
+        // A name of its own tells it from another server that may have taken the port before it.
+        let name = format!("weir-{}", Uuid::now_v7().simple());
+        let text = configuration(&name, address, &data.join("jetstream"), config.max_bytes);
         std::fs::write(&file, text).map_err(|cause| Error::Folder { path: file.clone(), cause })?;
         let mut child = Child::start(Spec {
             name: "nats-server",
@@ -65,7 +69,7 @@ impl Nats {
             log: data.join("nats-server.log"),
             remove,
         })?;
-        child.ready(async || answers(address).await).await?;
+        child.ready(async || introduction(address).await.is_some_and(|text| text.contains(&name))).await?;
         step.done("nats-server is ready");
         Ok(Self { child: Some(child) })
     }
@@ -86,22 +90,22 @@ impl Nats {
     }
 }
 
-fn configuration(address: SocketAddr, store: &Path, max_bytes: ByteSize) -> String {
+fn configuration(name: &str, address: SocketAddr, store: &Path, max_bytes: ByteSize) -> String {
     // A path is written as a JSON string, which the server's configuration language reads as it is.
     let store = serde_json::Value::from(store.display().to_string());
     let max_file_store = max_bytes.0.saturating_add(FURTHER_BYTES);
     format!(
-        "listen: \"{address}\"\nserver_name: \"weir\"\njetstream {{\n  store_dir: {store}\n  max_file_store: {max_file_store}\n}}\n"
+        "listen: \"{address}\"\nserver_name: \"{name}\"\njetstream {{\n  store_dir: {store}\n  max_file_store: {max_file_store}\n}}\n"
     )
 }
 
-/// Whether a NATS server introduces itself there.
-async fn answers(address: SocketAddr) -> bool {
-    let probe = async {
-        let mut stream = TcpStream::connect(address).await?;
-        let mut start = [0; 5];
-        stream.read_exact(&mut start).await?;
-        std::io::Result::Ok(&start == b"INFO ")
+/// How the NATS server at an address introduces itself, if there is one.
+async fn introduction(address: SocketAddr) -> Option<String> {
+    let read = async {
+        let mut line = String::new();
+        let stream = BufReader::new(TcpStream::connect(address).await.ok()?);
+        stream.take(INTRODUCTION_BYTES_MAX).read_line(&mut line).await.ok()?;
+        line.starts_with("INFO ").then_some(line)
     };
-    timeout(PROBE_TIMEOUT, probe).await.is_ok_and(|answered| answered.unwrap_or(false))
+    timeout(PROBE_TIMEOUT, read).await.ok().flatten()
 }

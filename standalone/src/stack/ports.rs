@@ -17,9 +17,10 @@ pub async fn bind(usual: u16) -> Result<(TcpListener, SocketAddr), Error> {
     Ok((listener, address))
 }
 
-/// An address for a child process to listen on. It is free now; whoever takes it first has it.
-pub async fn address(usual: u16) -> Result<SocketAddr, Error> {
-    let (listener, address) = bind(usual).await?;
+/// An address for a child process to listen on. Any free port, because between now and its start a usual one is what another
+/// stack would take too.
+pub async fn free_address() -> Result<SocketAddr, Error> {
+    let (listener, address) = bind(0).await?;
     drop(listener);
     Ok(address)
 }
