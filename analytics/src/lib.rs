@@ -87,3 +87,6 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,8 @@ impl Arguments {
         let mut values = self.all(name).into_iter();
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(Error::new(name, "is given more than once: give it once")),
-            (value, None) => Ok(value.filter(|text| !text.is_empty())),
+            (Some(text), None) if text.is_empty() => Err(Error::new(name, "is empty: give it a value or leave it out")),
+            (value, None) => Ok(value),
         }
     }
 

@@ -60,6 +60,7 @@ fn mistakes_name_the_parameter_and_the_way_out() {
         ("from=-9999999h", "from", "2000-01-01"),
         ("from=0001-01-01T00:00:00Z", "from", "2000-01-01"),
         ("to=2026-13-01", "to", "RFC 3339"),
+        ("to=", "to", "leave it out"),
         ("from=-1h&to=-2h", "from", "before to"),
         ("from=-1h&from=-2h", "from", "once"),
         ("interval=week", "interval", "minute, hour, day, month"),
