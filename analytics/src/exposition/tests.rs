@@ -14,7 +14,7 @@ fn requests(id: &str, outcome: &str, count: u64, cost_usd: i128) -> RequestTotal
         outcome: outcome.into(),
         client_label: "team \"a\"".into(),
         provider_label: "anthropic".into(),
-        model_label: "other".into(),
+        model_label: "unlisted".into(),
         requests: count,
         unpriced_requests: 1,
         unknown_usage_requests: 0,
@@ -35,7 +35,7 @@ fn tokens(id: &str) -> TokenTotals {
     TokenTotals {
         partition_id: id.into(),
         provider_label: "anthropic".into(),
-        model_label: "other".into(),
+        model_label: "unlisted".into(),
         input_requests: 1,
         output_requests: 0,
         input_tokens: 1030,
@@ -63,8 +63,8 @@ fn totals_are_counters_with_bounded_labels() {
     shows(&text, r#"weir_requests_total{outcome="completed"} 2"#);
     shows(&text, r#"weir_requests_total{outcome="cancelled"} 0"#);
     shows(&text, "weir_unpriced_requests_total 1");
-    shows(&text, r#"weir_cost_usd_total{client="team \"a\"",model="other",provider="anthropic"} 1.5"#);
-    let kind = r#"client="team \"a\"",model="other",provider="anthropic",type="cache_read""#;
+    shows(&text, r#"weir_cost_usd_total{client="team \"a\"",model="unlisted",provider="anthropic"} 1.5"#);
+    let kind = r#"client="team \"a\"",model="unlisted",provider="anthropic",type="cache_read""#;
     shows(&text, &format!("weir_tokens_total{{{kind}}} 1000"));
     assert!(!text.contains("cache_write_1h"), "{text}");
     assert_eq!(days.last_recorded_at(), Some(1_767_225_600_500_000));
@@ -76,7 +76,7 @@ fn token_usage_is_a_histogram_with_cumulative_buckets() {
     days.insert(day("20260101", 1), &[], &[tokens("20260101")]);
     ratchet.raise(days.sums());
     let text = text(&ratchet);
-    let labels = r#"gen_ai_provider_name="anthropic",gen_ai_request_model="other",gen_ai_token_type="input""#;
+    let labels = r#"gen_ai_provider_name="anthropic",gen_ai_request_model="unlisted",gen_ai_token_type="input""#;
     shows(&text, "# TYPE gen_ai_client_token_usage histogram");
     for (bound, count) in [("1", 0), ("1024", 0), ("4096", 1), ("67108864", 1), ("+Inf", 1)] {
         shows(&text, &format!("gen_ai_client_token_usage_bucket{{{labels},le=\"{bound}\"}} {count}"));

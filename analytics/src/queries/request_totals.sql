@@ -2,9 +2,9 @@
 WITH
     attempts > 0 AND (outcome IN ('completed', 'interrupted', 'cancelled')
         OR input_tokens IS NOT NULL OR output_tokens IS NOT NULL) AS charged,
-    multiIf(client = '', 'none', has({clients:Array(String)}, client), toString(client), 'other') AS client_label,
-    multiIf(provider = '', 'none', has({providers:Array(String)}, provider), toString(provider), 'other') AS provider_label,
-    multiIf(model = '', 'none', has({models:Array(String)}, model), toString(model), 'other') AS model_label
+    multiIf(client = '', 'none', has({clients:Array(String)}, client), toString(client), 'unlisted') AS client_label,
+    multiIf(provider = '', 'none', has({providers:Array(String)}, provider), toString(provider), 'unlisted') AS provider_label,
+    multiIf(model = '', 'none', has({models:Array(String)}, model), toString(model), 'unlisted') AS model_label
 SELECT
     _partition_id AS partition_id,
     toString(outcome) AS outcome,

@@ -1,7 +1,7 @@
 -- What some days add to the histograms of tokens per request: how many requests used at most each of the bounds.
 WITH
-    multiIf(provider = '', 'none', has({providers:Array(String)}, provider), toString(provider), 'other') AS provider_label,
-    multiIf(model = '', 'none', has({models:Array(String)}, model), toString(model), 'other') AS model_label
+    multiIf(provider = '', 'none', has({providers:Array(String)}, provider), toString(provider), 'unlisted') AS provider_label,
+    multiIf(model = '', 'none', has({models:Array(String)}, model), toString(model), 'unlisted') AS model_label
 SELECT
     _partition_id AS partition_id,
     provider_label,
