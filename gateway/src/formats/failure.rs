@@ -34,9 +34,24 @@ pub(super) fn read(status: u16, body: &[u8]) -> UpstreamError {
     error
 }
 
+/// An object's `error` member, where it tells of one: `null`, `""`, `{}` and the like are said by those who have none.
+pub(super) fn member<'a>(object: &Object<'a>) -> Option<&'a RawValue> {
+    object.get("error").filter(|value| !matches!(value.get(), "\"\"" | "{}" | "[]" | "false" | "0"))
+}
+
+/// An event that is named an error, whatever its data.
+pub(super) fn from_named(data: &[u8]) -> UpstreamError {
+    let text = body_text(data);
+    let mut error = Object::parse(&text).map(|object| from_object(&object)).unwrap_or_default();
+    if error.message.is_empty() {
+        error.message = describe(&text);
+    }
+    error
+}
+
 /// The error that an object tells of: its `error` member, or the object itself where it is flat.
 pub(super) fn from_object(object: &Object<'_>) -> UpstreamError {
-    let Some(member) = object.get("error") else { return from_flat(object) };
+    let Some(member) = member(object) else { return from_flat(object) };
     let Ok(error) = Object::parse(member.get()) else {
         let message = json::text(member).map_or_else(|| member.get().to_owned(), Cow::into_owned);
         // xAI names the code beside the text.
@@ -72,15 +87,10 @@ fn from_flat(object: &Object<'_>) -> UpstreamError {
 /// the answer.
 pub(super) fn read_outside_data(event: &Event<'_>, reading: &mut Reading, read_body: fn(&[u8]) -> Reading) {
     let text = body_text(event.data);
-    let object = Object::parse(&text);
-    match (event.kind, object) {
-        (Kind::ErrorField, Err(_)) => {
-            reading.fail(UpstreamError { message: describe(&text), ..UpstreamError::default() });
-        }
-        (_, Ok(object)) if event.kind == Kind::ErrorField || object.get("error").is_some() => {
-            reading.fail(from_object(&object));
-        }
-        (_, Ok(_)) if reading.events == 1 => {
+    match Object::parse(&text) {
+        _ if event.kind == Kind::ErrorField => reading.fail(from_named(event.data)),
+        Ok(object) if member(&object).is_some() => reading.fail(from_object(&object)),
+        Ok(_) if reading.events == 1 => {
             let whole = read_body(event.data);
             *reading = Reading { events: reading.events, unreadable_events: reading.unreadable_events, ..whole };
         }

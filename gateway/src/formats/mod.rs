@@ -23,6 +23,8 @@ pub mod gemini;
 
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod splits;
 
 use bytes::Bytes;
 use http::HeaderMap;

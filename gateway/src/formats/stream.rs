@@ -32,7 +32,7 @@ pub struct StreamReader {
 enum Framing {
     Sse(Decoder),
     /// Gemini's, before its first byte that is no white space tells which of the two it is.
-    Undecided,
+    Undecided(Decoder),
     Array(gemini::array::Decoder),
 }
 
@@ -66,7 +66,8 @@ impl StreamReader {
             Format::OpenaiResponses => Dialect::OpenaiResponses,
             Format::Gemini => Dialect::Gemini,
         };
-        let framing = if format == Format::Gemini { Framing::Undecided } else { Framing::Sse(Decoder::default()) };
+        let sse = Decoder::default();
+        let framing = if format == Format::Gemini { Framing::Undecided(sse) } else { Framing::Sse(sse) };
         Self {
             framing,
             dialect,
@@ -80,9 +81,7 @@ impl StreamReader {
 
     /// Reads the next chunk; gives back what of it may be forwarded, which is the chunk itself unless something is hidden.
     pub fn push(&mut self, chunk: Bytes) -> Bytes {
-        if let Framing::Undecided = self.framing {
-            self.framing = Framing::of(&chunk);
-        }
+        self.framing.decide(&chunk);
         let Self { framing, dialect, reading, is_ended, hiding, .. } = self;
         let visit = |event: Event<'_>| {
             let hide = read(&event, dialect, reading, is_ended);
@@ -94,12 +93,11 @@ impl StreamReader {
             }
         };
         match framing {
-            Framing::Sse(sse) => sse.push(&chunk, visit),
+            Framing::Sse(sse) | Framing::Undecided(sse) => sse.push(&chunk, visit),
             Framing::Array(array) => {
                 array.push(&chunk, visit);
                 *is_ended |= array.is_closed();
             }
-            Framing::Undecided => {}
         }
         match (hiding, framing) {
             (Some(hiding), Framing::Sse(sse)) => hiding.pass(chunk, sse.open(), sse.is_after_cr()),
@@ -167,13 +165,14 @@ impl StreamReader {
 }
 
 impl Framing {
-    /// What a stream is that begins with this chunk.
-    fn of(chunk: &[u8]) -> Self {
-        match chunk.trim_ascii_start().first() {
-            None => Self::Undecided,
+    /// Settles what the stream is, once a chunk shows it.
+    fn decide(&mut self, chunk: &[u8]) {
+        let Self::Undecided(sse) = self else { return };
+        *self = match chunk.trim_ascii_start().first() {
+            None => return,
             Some(b'[') => Self::Array(gemini::array::Decoder::default()),
-            Some(_) => Self::Sse(Decoder::default()),
-        }
+            Some(_) => Self::Sse(std::mem::take(sse)),
+        };
     }
 }
 

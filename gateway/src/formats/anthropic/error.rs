@@ -16,12 +16,19 @@ pub(crate) fn read(status: u16, body: &[u8]) -> UpstreamError {
 
 /// The error inside a successful answer. It has no status of its own; the documented one of its type is taken.
 pub(crate) fn in_band(object: &Object<'_>) -> Option<UpstreamError> {
-    if object.get("error").is_none() && object.text("type").as_deref() != Some("error") {
+    if failure::member(object).is_none() && object.text("type").as_deref() != Some("error") {
         return None;
     }
-    let mut error = failure::from_object(object);
-    error.status = error.status.or_else(|| documented_status(&error.kind));
-    Some(error)
+    Some(with_status(failure::from_object(object)))
+}
+
+/// An event named `error` that says so nowhere else.
+pub(crate) fn named(data: &[u8]) -> UpstreamError {
+    with_status(failure::from_named(data))
+}
+
+fn with_status(error: UpstreamError) -> UpstreamError {
+    UpstreamError { status: error.status.or_else(|| documented_status(&error.kind)), ..error }
 }
 
 /// One of our errors as a body.

@@ -35,7 +35,8 @@ impl Stream {
             b"content_block_delta" => read_delta(data, reading),
             b"content_block_start" => read_block_start(data, reading),
             b"content_block_stop" | b"ping" => {}
-            b"message_start" | b"message_delta" | b"error" => self.decode(data, reading),
+            b"error" => reading.fail(error::named(data)),
+            b"message_start" | b"message_delta" => self.decode(data, reading),
             b"message_stop" => {
                 reading.complete();
                 return true;

@@ -16,7 +16,7 @@ pub(crate) fn read(status: u16, body: &[u8]) -> UpstreamError {
 
 /// The error inside a successful answer.
 pub(crate) fn in_band(object: &Object<'_>) -> Option<UpstreamError> {
-    object.get("error").is_some().then(|| failure::from_object(object))
+    failure::member(object).is_some().then(|| failure::from_object(object))
 }
 
 /// One of our errors as a body.

@@ -17,6 +17,9 @@ pub(crate) fn read(event: &Event<'_>, reading: &mut Reading) {
     if data.is_empty() || data == b"[DONE]" {
         return;
     }
+    if event.name == b"error" {
+        return reading.fail(failure::from_named(data));
+    }
     let text = String::from_utf8_lossy(data);
     match Object::parse(&text) {
         Ok(chunk) => {

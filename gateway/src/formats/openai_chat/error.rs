@@ -16,7 +16,7 @@ pub(crate) fn read(status: u16, body: &[u8]) -> UpstreamError {
 
 /// The error inside a successful answer; `error: null` is none (W4).
 pub(crate) fn in_band(object: &Object<'_>) -> Option<UpstreamError> {
-    let is_error = object.get("error").is_some() || object.text("object").as_deref() == Some("error");
+    let is_error = failure::member(object).is_some() || object.text("object").as_deref() == Some("error");
     is_error.then(|| failure::from_object(object))
 }
 

@@ -32,8 +32,12 @@ pub(crate) fn read(event: &Event<'_>, reading: &mut Reading) -> Seen {
         reading.complete();
         return Seen::End;
     }
+    if event.name == b"error" {
+        reading.fail(failure::from_named(data));
+        return Seen::Chunk;
+    }
     let glance = Glance::at(data, reading.model_reported.is_none());
-    if glance.wants_decoding || event.name == b"error" {
+    if glance.wants_decoding {
         return decode(data, reading);
     }
     reading.text_chars += glance.text_chars;

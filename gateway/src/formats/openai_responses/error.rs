@@ -13,7 +13,7 @@ pub(crate) use crate::formats::openai_chat::error::{body, read};
 
 /// The error inside a successful answer: a member `error`, an event that is one itself, or a failed response.
 pub(crate) fn in_band(object: &Object<'_>) -> Option<UpstreamError> {
-    if object.get("error").is_some() {
+    if failure::member(object).is_some() {
         return Some(failure::from_object(object));
     }
     let is_error = object.text("type").as_deref() == Some("error");

@@ -25,19 +25,18 @@ pub(crate) fn read(event: &Event<'_>, reading: &mut Reading) -> bool {
                 // What comes with the response is the provider's last word on what went wrong.
                 reading.error = None;
             }
-            decode(data, reading);
+            decode(event.name, data, reading);
             return true;
         }
-        b"error" => decode(data, reading),
-        b"response.created" | b"response.in_progress" | b"response.queued" => {
-            if reading.model_reported.is_none() {
-                decode(data, reading);
-            }
+        b"error" => decode(event.name, data, reading),
+        b"response.created" | b"response.in_progress" | b"response.queued" if reading.model_reported.is_none() => {
+            decode(event.name, data, reading);
         }
         b"response.output_item.added" => reading.has_content |= !starts_empty(data),
         b"response.output_item.done" | b"response.image_generation_call.partial_image" => reading.has_content = true,
+        b"response.created" | b"response.in_progress" | b"response.queued" => {}
         _ if kind.ends_with(b".delta") => read_delta(kind, data, reading),
-        _ if top(data, b"error").is_some_and(|member| !member.is_null()) => decode(data, reading),
+        _ if top(data, b"error").is_some_and(|member| !member.is_null()) => decode(event.name, data, reading),
         _ => {}
     }
     false
@@ -47,7 +46,7 @@ fn top<'a>(data: &'a [u8], key: &[u8]) -> Option<Member<'a>> {
     Members::of(data).find(|member| member.depth == 1 && member.key == key)
 }
 
-fn decode(data: &[u8], reading: &mut Reading) {
+fn decode(name: &[u8], data: &[u8], reading: &mut Reading) {
     let text = String::from_utf8_lossy(data);
     let Ok(event) = Object::parse(&text) else {
         reading.unreadable_events += 1;
@@ -56,6 +55,8 @@ fn decode(data: &[u8], reading: &mut Reading) {
     let response = event.object("response");
     if let Some(error) = response.as_ref().and_then(error::in_band).or_else(|| error::in_band(&event)) {
         reading.fail(error);
+    } else if name == b"error" {
+        reading.fail(failure::from_named(data));
     }
     if let Some(response) = response {
         response::read_members(&response, reading);
