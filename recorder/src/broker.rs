@@ -1,5 +1,6 @@
 //! The connection to NATS, and the streams and the bucket that recording needs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::context::Context;
@@ -12,6 +13,7 @@ use schemas::config;
 use schemas::progress::Progress;
 use schemas::subjects;
 use schemas::time::Timestamp;
+use tokio::sync::watch;
 
 use crate::metrics::Metrics;
 use crate::protocol::StreamFacts;
@@ -45,8 +47,13 @@ impl Error {
     }
 }
 
+/// Counts the times that the connection was made: whoever waits for the server on an older one waits in vain.
+pub type Connections = watch::Receiver<u64>;
+
 /// Begins to connect, and keeps connecting for ever; a server that is not there yet is waited for.
-pub async fn connect(settings: &config::Nats, metrics: Metrics) -> Result<Client, Error> {
+pub async fn connect(settings: &config::Nats, metrics: Metrics) -> Result<(Client, Connections), Error> {
+    let (made, connections) = watch::channel(0);
+    let made = Arc::new(made);
     let addresses: Result<Vec<ServerAddr>, _> = settings.url.split(',').map(|url| url.trim().parse()).collect();
     let addresses = addresses.map_err(|error: std::io::Error| Error::Address(error.to_string()))?;
     let options = ConnectOptions::new()
@@ -58,10 +65,16 @@ pub async fn connect(settings: &config::Nats, metrics: Metrics) -> Result<Client
             Duration::from_millis(100).saturating_mul(u32::try_from(tries).unwrap_or(u32::MAX)).min(RECONNECT_MAX)
         })
         .event_callback(move |event| {
-            let metrics = metrics.clone();
-            async move { observe(&metrics, &event) }
+            let (metrics, made) = (metrics.clone(), Arc::clone(&made));
+            async move {
+                if matches!(event, Event::Connected) {
+                    made.send_modify(|count| *count += 1);
+                }
+                observe(&metrics, &event);
+            }
         });
-    options.connect(addresses).await.map_err(|error| Error::refused("connect")(error.to_string()))
+    let client = options.connect(addresses).await.map_err(|error| Error::refused("connect")(error.to_string()))?;
+    Ok((client, connections))
 }
 
 fn observe(metrics: &Metrics, event: &Event) {
@@ -74,6 +87,8 @@ fn observe(metrics: &Metrics, event: &Event) {
             metrics.nats_is_connected(false);
             tracing::warn!("the connection to NATS is lost: connecting again until it is back");
         }
+        // One per failed try to connect; that the connection is lost was told before.
+        Event::ClientError(error) => tracing::debug!(%error, "NATS"),
         other => tracing::warn!(event = %other, "NATS"),
     }
 }

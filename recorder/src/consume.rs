@@ -10,6 +10,8 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use schemas::time::Timestamp;
 
+use crate::broker::Connections;
+
 /// A pull request asks for this many messages; with packs of 256 KiB that is 16 MiB on their way.
 const BATCH_MESSAGES: usize = 64;
 /// A pull request stays open this long: the server answers as soon as a message arrives, so nothing is polled.
@@ -60,13 +62,15 @@ pub enum Error {
 /// An ordered reader.
 pub struct Reader {
     messages: Messages,
+    connections: Connections,
     delivered: u64,
     returned: Option<Message>,
 }
 
 impl Reader {
     /// Starts to read at a sequence.
-    pub async fn open(stream: &Stream, from: u64) -> Result<Self, Error> {
+    pub async fn open(stream: &Stream, from: u64, mut connections: Connections) -> Result<Self, Error> {
+        connections.mark_unchanged();
         let config = Config {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from },
             ack_policy: AckPolicy::None,
@@ -83,7 +87,7 @@ impl Reader {
         let messages = tokio::time::timeout(CREATE_TIMEOUT, create)
             .await
             .map_err(|_| Error::Create("the server did not answer in time".to_owned()))??;
-        Ok(Self { messages, delivered: 0, returned: None })
+        Ok(Self { messages, connections, delivered: 0, returned: None })
     }
 
     /// Waits for the next message. Dropping the future loses nothing.
@@ -92,10 +96,13 @@ impl Reader {
             return Ok(message);
         }
         let broken = |reason: String| Error::Broken(reason);
-        let message = match self.messages.next().await {
-            Some(message) => message.map_err(|error| broken(error.to_string()))?,
-            None => return Err(broken("the server ended it".to_owned())),
+        let message = tokio::select! {
+            biased;
+            message = self.messages.next() => message.ok_or_else(|| broken("the server ended it".to_owned()))?,
+            // A restarted server knows nothing of this consumer; its silence would be noticed seconds later.
+            _ = self.connections.changed() => return Err(broken("the connection was made anew".to_owned())),
         };
+        let message = message.map_err(|error| broken(error.to_string()))?;
         let (seq, delivery, pending, published_at) = {
             let info = message.info().map_err(|error| broken(error.to_string()))?;
             let micros = info.published.unix_timestamp_nanos() / 1000;

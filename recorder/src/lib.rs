@@ -16,6 +16,7 @@ mod write;
 mod dead_letter;
 mod commit;
 mod stored;
+mod position;
 mod record;
 
 mod migrate;
@@ -70,11 +71,12 @@ pub async fn run(config: Config, ops_listener: TcpListener, shutdown: Cancellati
     let partitions = config.nats.partitions;
     let metrics = Metrics::new(partitions)?;
     let clickhouse = clickhouse_client(&config)?;
-    let nats = broker::connect(&config.nats, metrics.clone()).await?;
+    let (nats, connections) = broker::connect(&config.nats, metrics.clone()).await?;
     let health = Health::new(nats.clone(), metrics.clone(), partitions);
     let inserter = Inserter::new(clickhouse.clone(), config.clickhouse.timeout.0);
     let shared = Shared {
         jetstream: async_nats::jetstream::new(nats),
+        connections,
         clickhouse,
         writer: Writer::new(inserter, metrics.clone()),
         book: Arc::new(Book::builtin()?),

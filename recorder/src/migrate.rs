@@ -15,6 +15,7 @@ use crate::metrics::Stage;
 use crate::record::Shared;
 use crate::retry::Backoff;
 use crate::rows::{PriceRow, TableRow};
+use crate::telemetry::with_causes;
 use crate::write::Insert;
 
 /// Longest wait for one statement; on a cluster it goes to every server.
@@ -82,9 +83,16 @@ pub async fn run(shared: &Shared, shutdown: &CancellationToken) -> Result<bool, 
                 shared.metrics.failed(Stage::Migrate);
                 let wait = backoff.next_wait();
                 if backoff.tries() == 1 {
-                    tracing::warn!(%error, "the migrations cannot be applied yet: trying again until they are");
+                    tracing::warn!(
+                        error = with_causes(&error),
+                        "the migrations cannot be applied yet: trying again until they are"
+                    );
                 } else {
-                    tracing::debug!(%error, tries = backoff.tries(), "the migrations cannot be applied yet");
+                    tracing::debug!(
+                        error = with_causes(&error),
+                        tries = backoff.tries(),
+                        "the migrations cannot be applied yet"
+                    );
                 }
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}

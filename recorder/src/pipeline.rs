@@ -9,6 +9,7 @@ use crate::health::Health;
 use crate::migrate;
 use crate::record::{Error, Session, Shared};
 use crate::retry::Backoff;
+use crate::telemetry::with_causes;
 
 /// A range in hand at shutdown has this long to be written and committed. One that is not stays an intent, which the
 /// next recorder repeats.
@@ -51,9 +52,18 @@ impl Worker {
             self.shared.metrics.failed(error.stage());
             let wait = backoff.next_wait();
             if backoff.tries() == 1 {
-                tracing::warn!(partition = self.partition, %error, "recording broke off: starting again from the committed state");
+                tracing::warn!(
+                    partition = self.partition,
+                    error = with_causes(&error),
+                    "recording broke off: starting again from the committed state"
+                );
             } else {
-                tracing::debug!(partition = self.partition, %error, tries = backoff.tries(), "recording broke off again");
+                tracing::debug!(
+                    partition = self.partition,
+                    error = with_causes(&error),
+                    tries = backoff.tries(),
+                    "recording broke off again"
+                );
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}

@@ -8,20 +8,20 @@ use async_nats::jetstream::context::Context as JetStream;
 use async_nats::jetstream::stream::Stream;
 use schemas::config;
 use schemas::price::Book;
-use schemas::progress::{Intent, Progress};
+use schemas::progress::Intent;
 use schemas::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker;
-use crate::commit::{self, Committed, ProgressKey};
+use crate::broker::{self, Connections};
+use crate::commit::{self, ProgressKey};
 use crate::consume::{self, Reader};
 use crate::dead_letter;
 use crate::gather::{self, Limits, Patience, Range};
 use crate::metrics::{Metrics, Stage};
 use crate::plan::{self, Context, Plan};
+use crate::position::Position;
 use crate::protocol::{self, Departure, Step, TokenBase};
 use crate::rows::DeadLetterRow;
-use crate::stored::{self, Since};
 use crate::write::{Inserter, Refusal, Writer};
 
 /// Under a trickle of events ranges begin at least this far apart: a part per table and range is what ClickHouse pays.
@@ -38,6 +38,8 @@ pub struct Shared {
     pub config: Arc<config::Config>,
     /// JetStream.
     pub jetstream: JetStream,
+    /// The connections that it was reached by.
+    pub connections: Connections,
     /// ClickHouse, with database and credentials.
     pub clickhouse: clickhouse::Client,
     /// Inserts into it.
@@ -91,8 +93,7 @@ pub struct Session {
     shared: Shared,
     partition: u16,
     stream: Stream,
-    key: ProgressKey,
-    state: Committed,
+    position: Position,
     reader: Reader,
     last_range: tokio::time::Instant,
     purge_checked: Option<Instant>,
@@ -106,33 +107,20 @@ impl Session {
         broker::dead_letter_stream(&shared.jetstream, &shared.config.nats).await?;
         let bucket = broker::progress_bucket(&shared.jetstream, &shared.config.nats).await?;
         let key = ProgressKey::new(bucket, partition);
-        let mut state = match key.load().await? {
-            Some(state) => state,
-            None => first_state(&shared, &stream, &key, partition).await?,
-        };
-        let facts = broker::facts(&stream, &state.progress).await?;
-        if let Err(departure) = protocol::verify(&state.progress, &facts) {
-            state = start_over(&shared, &key, state, partition, &facts.created, departure).await?;
-        }
-        if state.progress.intent.is_none() {
-            // What is found is written with the next intent; an intent that is there must be repeated as it was made.
-            let since = Since::Progress(state.progress.updated_at);
-            add_stored(&shared, &mut state.progress, partition, since).await?;
-        }
-        let from = match protocol::next(&state.progress) {
+        let position = Position::open(shared.clone(), partition, key, &stream).await?;
+        let from = match protocol::next(position.progress()) {
             Step::Repeat(intent) => intent.from,
             Step::Gather(from) => from,
         };
-        let reader = Reader::open(&stream, from).await?;
-        shared.metrics.gaps(partition, protocol::missing(&state.progress.epochs));
+        let reader = Reader::open(&stream, from, shared.connections.clone()).await?;
         let last_range = tokio::time::Instant::now();
-        tracing::info!(partition, from, incarnation = state.progress.incarnation, "recording a partition");
-        Ok(Self { shared, partition, stream, key, state, reader, last_range, purge_checked: None })
+        tracing::info!(partition, from, incarnation = position.progress().incarnation, "recording a partition");
+        Ok(Self { shared, partition, stream, position, reader, last_range, purge_checked: None })
     }
 
     /// Records the next range, or waits a while for one. A stop ends the wait, not the recording of a range in hand.
     pub async fn step(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        match protocol::next(&self.state.progress) {
+        match protocol::next(self.position.progress()) {
             Step::Repeat(intent) => self.repeat(&intent).await,
             Step::Gather(_) => self.gather(stop).await,
         }
@@ -143,11 +131,10 @@ impl Session {
         let range = gather::exact_range(&mut self.reader, intent.to).await?;
         let confirmed = range.filter(|range| protocol::confirm(intent, &range.name).is_ok());
         let Some(range) = confirmed else {
-            let created = self.state.progress.stream_created.clone();
-            let state = self.state.clone();
-            let departure = Departure::RangeChanged;
-            self.state = start_over(&self.shared, &self.key, state, self.partition, &created, departure).await?;
-            self.reader = Reader::open(&self.stream, self.state.progress.done + 1).await?;
+            let created = self.position.progress().stream_created.clone();
+            self.position.start_over(&created, Departure::RangeChanged).await?;
+            let from = self.position.progress().done + 1;
+            self.reader = Reader::open(&self.stream, from, self.shared.connections.clone()).await?;
             return Ok(());
         };
         let (range, plan) = self.plan(range).await?;
@@ -172,8 +159,9 @@ impl Session {
         let (range, plan) = self.plan(range).await?;
         if !plan.is_empty() {
             let started = Instant::now();
-            let next = protocol::intend(&self.state.progress, &range.name, &self.shared.owner, Timestamp::now());
-            self.state = self.key.replace(next, self.state.revision).await?;
+            let progress = self.position.progress();
+            let next = protocol::intend(progress, &range.name, &self.shared.owner, Timestamp::now());
+            self.position.advance(next).await?;
             self.shared.metrics.stage_took(Stage::Intend, started.elapsed());
         }
         self.write_and_commit(range, plan).await
@@ -182,8 +170,8 @@ impl Session {
     /// Decodes and prices on a thread where that disturbs nobody.
     async fn plan(&self, range: Range) -> Result<(Range, Plan), Error> {
         let started = Instant::now();
-        let (partition, incarnation) = (self.partition, self.state.progress.incarnation);
-        let (book, epochs) = (Arc::clone(&self.shared.book), self.state.progress.epochs.clone());
+        let (partition, incarnation) = (self.partition, self.position.progress().incarnation);
+        let (book, epochs) = (Arc::clone(&self.shared.book), self.position.progress().epochs.clone());
         let planned = tokio::task::spawn_blocking(move || {
             let context = Context { partition, incarnation, book: &book, recorded_at: Timestamp::now() };
             let plan = Plan::new(context, &range.messages, epochs);
@@ -195,20 +183,19 @@ impl Session {
     }
 
     async fn write_and_commit(&mut self, range: Range, mut plan: Plan) -> Result<(), Error> {
-        let base = TokenBase::new(self.partition, &self.state.progress, &range.name);
+        let base = TokenBase::new(self.partition, self.position.progress(), &range.name);
         let refusals = self.shared.writer.write(&base, &plan).await;
         plan.tally.stored = plan.tally.stored.saturating_sub(refusals.len() as u64);
         plan.tally.dead_lettered += refusals.len() as u64;
         self.bury(&base, &range, &plan, refusals).await?;
 
         let started = Instant::now();
-        let now = Timestamp::now();
-        let next = protocol::commit(&self.state.progress, &range.name, plan.epochs, &self.shared.owner, now);
-        self.state = self.key.replace(next, self.state.revision).await?;
+        let (progress, owner) = (self.position.progress(), &self.shared.owner);
+        let next = protocol::commit(progress, &range.name, plan.epochs, owner, Timestamp::now());
+        self.position.advance(next).await?;
         let metrics = &self.shared.metrics;
         metrics.stage_took(Stage::Commit, started.elapsed());
         metrics.range_committed(plan.tally);
-        metrics.gaps(self.partition, protocol::missing(&self.state.progress.epochs));
         let last = range.messages.last().filter(|message| message.pending > 0);
         metrics.oldest_open(self.partition, last.map(|message| message.published_at));
         let tally = plan.tally;
@@ -221,7 +208,7 @@ impl Session {
     async fn bury(&self, base: &TokenBase, range: &Range, plan: &Plan, refusals: Vec<Refusal>) -> Result<(), Error> {
         let context = Context {
             partition: self.partition,
-            incarnation: self.state.progress.incarnation,
+            incarnation: self.position.progress().incarnation,
             book: &self.shared.book,
             recorded_at: Timestamp::now(),
         };
@@ -258,11 +245,11 @@ impl Session {
         }
         self.purge_checked = Some(Instant::now());
         let info = broker::info(&self.stream).await?;
-        if broker::created(&info) != self.state.progress.stream_created {
+        if broker::created(&info) != self.position.progress().stream_created {
             return Err(consume::Error::Broken("the stream was created anew".to_owned()).into());
         }
         let max_bytes = u64::try_from(info.config.max_bytes).unwrap_or(0);
-        let done = self.state.progress.done;
+        let done = self.position.progress().done;
         if max_bytes > 0 && info.state.bytes > max_bytes / 2 && info.state.first_sequence < done {
             // The message at `done` stays: it proves that the stream is still the same.
             let messages = broker::purge_before(&self.stream, done).await?;
@@ -270,40 +257,4 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// The first state of a partition, or the first after KV was lost: then ClickHouse knows what is recorded.
-async fn first_state(shared: &Shared, stream: &Stream, key: &ProgressKey, partition: u16) -> Result<Committed, Error> {
-    let created = broker::created(&broker::info(stream).await?);
-    let mut progress = protocol::begin(&created, Timestamp::now());
-    shared.owner.clone_into(&mut progress.owner);
-    add_stored(shared, &mut progress, partition, Since::Ever).await?;
-    Ok(key.create(progress).await?)
-}
-
-async fn start_over(
-    shared: &Shared,
-    key: &ProgressKey,
-    state: Committed,
-    partition: u16,
-    stream_created: &str,
-    departure: Departure,
-) -> Result<Committed, Error> {
-    tracing::warn!(partition, %departure, "the stream is not the known one: reading all of it, what is recorded is recognised");
-    shared.metrics.incarnation_began(partition);
-    let since = Since::Progress(state.progress.updated_at);
-    let mut progress = protocol::start_over(&state.progress, stream_created, Timestamp::now());
-    shared.owner.clone_into(&mut progress.owner);
-    add_stored(shared, &mut progress, partition, since).await?;
-    Ok(key.replace(progress, state.revision).await?)
-}
-
-async fn add_stored(shared: &Shared, progress: &mut Progress, partition: u16, since: Since) -> Result<(), Error> {
-    let stored = stored::find(&shared.clickhouse, partition, since, Timestamp::now()).await;
-    shared.metrics.clickhouse_answered(stored.is_ok());
-    let added = protocol::add_stored(&mut progress.epochs, &stored.map_err(Error::Stored)?);
-    if added > 0 {
-        tracing::warn!(partition, events = added, "ClickHouse holds events that the progress did not know: added");
-    }
-    Ok(())
 }

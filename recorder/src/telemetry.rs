@@ -15,3 +15,18 @@ pub fn start() {
         builder.try_init()
     };
 }
+
+/// An error with everything that led to it: clients tell the cause only when asked.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let more = deeper.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = deeper.source();
+    }
+    text
+}

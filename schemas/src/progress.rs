@@ -10,10 +10,10 @@ use crate::time::Timestamp;
 /// The state of one partition. Every write is a compare-and-set on the key's revision: that is the fence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Counts incarnations of the stream: raised when it was re-created or rolled back, so that a sequence range never
-    /// names two different sets of rows.
+    /// Names the stream's incarnation: raised when it was re-created or rolled back, so that a sequence range never names
+    /// two different sets of rows. It starts at the clock's seconds, so that it differs also after this state was lost.
     pub incarnation: u32,
-    /// When the stream that this state belongs to was created (RFC 3339, as the server gives it).
+    /// When the stream that this state belongs to was created: the server's time in RFC 3339 with microseconds.
     pub stream_created: String,
     /// Last stream sequence whose rows are in ClickHouse; 0 before the first.
     pub done: u64,

@@ -14,6 +14,7 @@ use crate::plan::{ByDay, Cell, Origin, Plan};
 use crate::protocol::TokenBase;
 use crate::retry::{self, Backoff, Verdict};
 use crate::rows::{DeadLetterRow, TableRow};
+use crate::telemetry::with_causes;
 
 /// A row that ClickHouse will not take.
 #[derive(Debug, PartialEq, Eq)]
@@ -130,9 +131,18 @@ impl<I: Insert> Writer<I> {
     async fn pause<R: TableRow>(&self, backoff: &mut Backoff, error: &clickhouse::error::Error) {
         let wait = backoff.next_wait();
         if backoff.tries() == 1 {
-            tracing::warn!(table = R::TABLE, %error, "an insert failed or its outcome is unknown: trying again until it is known");
+            tracing::warn!(
+                table = R::TABLE,
+                error = with_causes(error),
+                "an insert failed or its outcome is unknown: trying again until it is known"
+            );
         } else {
-            tracing::debug!(table = R::TABLE, %error, tries = backoff.tries(), "an insert failed again");
+            tracing::debug!(
+                table = R::TABLE,
+                error = with_causes(error),
+                tries = backoff.tries(),
+                "an insert failed again"
+            );
         }
         tokio::time::sleep(wait).await;
     }
