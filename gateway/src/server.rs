@@ -76,6 +76,8 @@ fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/v1/messages", generate(Format::Anthropic))
         .route("/v1/chat/completions", generate(Format::OpenaiChat))
+        .route("/v1/responses", generate(Format::OpenaiResponses))
+        .route("/v1beta/models/{*model_and_action}", generate(Format::Gemini))
         .fallback({
             let app = Arc::clone(&app);
             move |request: Request<Body>| {

@@ -26,6 +26,7 @@ impl Operation {
 
 /// A request whose path and method are right.
 pub(super) struct Accepted {
+    pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) query: Option<String>,
     pub(super) body: Body,
@@ -48,8 +49,8 @@ pub(super) fn accept(ticket: &mut Ticket, operation: Operation, request: Request
             Err(Rejection { allow: Some("POST"), ..Rejection::new(ErrorClass::MethodNotAllowed, message) })
         }
         Operation::Generate(_) => {
-            let query = head.uri.query().map(str::to_owned);
-            Ok(Accepted { headers: head.headers, query, body })
+            let (path, query) = (head.uri.path().to_owned(), head.uri.query().map(str::to_owned));
+            Ok(Accepted { path, headers: head.headers, query, body })
         }
     }
 }

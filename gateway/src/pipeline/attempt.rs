@@ -71,9 +71,6 @@ const WHOLE_MAX_BYTES: usize = 64 << 20;
 /// Most bytes of an error answer.
 const ERROR_MAX_BYTES: usize = 1 << 20;
 
-/// The error kind of a body that is no answer of its format at all.
-const INVALID_BODY: &str = "invalid_body";
-
 impl Failure {
     pub(super) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         let error = UpstreamError { message: message.into(), ..UpstreamError::default() };
@@ -115,7 +112,7 @@ async fn exchange(call: &Call<'_>, event: &mut Candidate, started: Instant) -> R
     let headers = head.headers;
     let answer = if !status.is_success() {
         Err(refused(call, event, status, headers, upstream).await)
-    } else if call.routed.peeked.stream && !is_json(&headers) {
+    } else if call.routed.peeked.stream && !is_plain(call, &headers) {
         stream(call, event, hides_usage, Opened::begin(call, status, headers, upstream, hides_usage)).await
     } else {
         whole(call, event, status, headers, upstream).await
@@ -187,7 +184,7 @@ async fn whole(
     let Some(error) = reading.error.clone() else {
         return Ok(Answer::Whole(Box::new(Whole { status, headers, body, reading })));
     };
-    if error.kind == INVALID_BODY {
+    if error.kind == formats::INVALID_BODY {
         return Err(Failure { error, ..Failure::new(ErrorClass::UpstreamInvalid, "") });
     }
     // An error inside a success: its bytes go to the client unchanged, under a status that says what they are.
@@ -326,9 +323,11 @@ fn cut(error: &reqwest::Error) -> Failure {
     failure
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether an answer to a streaming request is a plain body after all, by what it says of itself. A vague content type
+/// is no reason to hold a stream back: its first bytes will tell.
+fn is_plain(call: &Call<'_>, headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.to_ascii_lowercase().contains("json")
+    kind.to_ascii_lowercase().contains("json") && !formats::is_stream(call.candidate.target.format, headers)
 }
 
 pub(super) fn millis(duration: Duration) -> f64 {

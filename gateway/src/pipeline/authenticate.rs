@@ -14,6 +14,7 @@ use crate::formats;
 /// A request of a known client.
 pub(super) struct Authenticated<'a> {
     pub(super) caller: &'a Caller,
+    pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) query: Option<String>,
     pub(super) body: Body,
@@ -24,7 +25,7 @@ pub(super) fn authenticate<'a>(
     ticket: &mut Ticket,
     accepted: Accepted,
 ) -> Result<Authenticated<'a>, Rejection> {
-    let Accepted { headers, query, body } = accepted;
+    let Accepted { path, headers, query, body } = accepted;
     let Some(key) = formats::client_key(&headers, query.as_deref()) else {
         let message = "no API key was sent: use the header Authorization: Bearer, x-api-key or x-goog-api-key";
         return Err(Rejection::new(ErrorClass::Unauthenticated, message));
@@ -38,5 +39,5 @@ pub(super) fn authenticate<'a>(
         let message = "the gateway cannot account for requests right now; try again later";
         return Err(Rejection::new(ErrorClass::Unavailable, message).with_detail("the ledger is full"));
     }
-    Ok(Authenticated { caller, headers, query, body })
+    Ok(Authenticated { caller, path, headers, query, body })
 }

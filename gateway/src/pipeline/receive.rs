@@ -34,10 +34,10 @@ pub(super) async fn receive<'a>(
     ticket: &mut Ticket,
     request: Authenticated<'a>,
 ) -> Result<Received<'a>, Rejection> {
-    let Authenticated { caller, headers, query, body } = request;
+    let Authenticated { caller, path, headers, query, body } = request;
     let body = read(app, &headers, body).await?;
     ticket.receipt.request_bytes = body.len() as u64;
-    let peeked = formats::peek(ticket.format(), &body)
+    let peeked = formats::peek_at(ticket.format(), &path, &body)
         .map_err(|invalid| Rejection::new(ErrorClass::InvalidRequest, invalid.message))?;
     ticket.receipt.model_requested = printable(&peeked.model);
     ticket.receipt.is_stream = peeked.stream;
