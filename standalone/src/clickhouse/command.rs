@@ -1,6 +1,6 @@
 //! `weir clickhouse`: the engine as a server process of its own, so that it can be killed and started again.
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -44,13 +44,20 @@ pub async fn command(arguments: Arguments) -> Result<(), Error> {
         return Err(restart_in_utc());
     }
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let subscriber = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(filter);
     // Whoever has set up another one before keeps it.
     let _ = subscriber.try_init();
     let shutdown = stop_token(arguments.exit_with_parent)?;
+    let progress = fetch::Progress::stderr();
     let library = match arguments.lib {
         Some(library) => library,
-        None => fetch::libchdb(&fetch::Progress::stderr()).await?,
+        None => tokio::select! {
+            library = fetch::libchdb(&progress) => library?,
+            () = shutdown.cancelled() => return Ok(()),
+        },
     };
     let address = arguments.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;

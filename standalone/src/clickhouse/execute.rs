@@ -2,6 +2,8 @@
 
 use std::io::BufRead;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::body::Body;
 use super::engine::{Connection, Engine, Statement};
@@ -9,10 +11,14 @@ use super::exception::Exception;
 use super::reply::{ClientGone, Reply};
 use super::request::Call;
 use super::rows;
-use super::sql::{self, Parsed};
+use super::sql::{self, Description, Parsed};
 
 /// Longest text of a statement without data. The engine's own limit is `max_query_size`, and lower unless it is raised.
 const STATEMENT_MAX_BYTES: usize = 256 << 20;
+
+/// Pauses between attempts to cancel a statement.
+const FIRST_KILL_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_KILL_PAUSE: Duration = Duration::from_secs(2);
 
 /// How a statement ended, when not by an exception.
 enum Ended {
@@ -21,9 +27,9 @@ enum Ended {
 }
 
 /// Runs a request and writes its answer, exception or not.
-pub(super) fn run(engine: &Engine, call: &Call, body: Body, mut reply: Reply) {
+pub(super) fn run(engine: &Engine, call: &Call, body: Body, mut reply: Reply, running: &Running) {
     reply.encode(call.wanted, call.waits_for_end);
-    match answer(engine, call, body, &mut reply) {
+    match answer(engine, call, body, &mut reply, running) {
         Ok(Ended::Complete) => reply.finish(),
         Ok(Ended::ClientGone) => tracing::debug!(query_id = call.query_id, "client has gone, statement cancelled"),
         Err(exception) => {
@@ -31,9 +37,10 @@ pub(super) fn run(engine: &Engine, call: &Call, body: Body, mut reply: Reply) {
             reply.fail(&exception);
         }
     }
+    running.has_ended.store(true, Ordering::SeqCst);
 }
 
-fn answer(engine: &Engine, call: &Call, body: Body, reply: &mut Reply) -> Result<Ended, Exception> {
+fn answer(engine: &Engine, call: &Call, body: Body, reply: &mut Reply, running: &Running) -> Result<Ended, Exception> {
     let mut input = call.encoding.decode(body);
     let mut text = call.query.clone().into_bytes();
     if !text.is_empty() {
@@ -50,7 +57,15 @@ fn answer(engine: &Engine, call: &Call, body: Body, reply: &mut Reply) -> Result
         }
         Parsed::Statement | Parsed::Incomplete => {
             drop(input);
-            statement(engine, call, &text, reply)
+            let description = sql::describe(&text)?;
+            if description.is_read {
+                running.is_read.store(true, Ordering::SeqCst);
+                // A client that left before that was known has cancelled nothing.
+                if reply.is_abandoned() {
+                    return Ok(Ended::ClientGone);
+                }
+            }
+            statement(engine, call, &text, &description, reply)
         }
     }
 }
@@ -81,8 +96,13 @@ fn read_statement(text: &mut Vec<u8>, input: &mut dyn BufRead) -> Result<Parsed,
     Ok(parsed)
 }
 
-fn statement(engine: &Engine, call: &Call, text: &[u8], reply: &mut Reply) -> Result<Ended, Exception> {
-    let description = sql::describe(text)?;
+fn statement(
+    engine: &Engine,
+    call: &Call,
+    text: &[u8],
+    description: &Description,
+    reply: &mut Reply,
+) -> Result<Ended, Exception> {
     if call.in_session && description.needs_session {
         let reason = "There are no sessions here: SET, USE and temporary tables would be forgotten; give settings and database with the request";
         return Err(Exception::not_implemented(reason));
@@ -157,7 +177,9 @@ fn connect(engine: &Engine, call: &Call) -> Result<Connection, Exception> {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
     settings.retain(|(name, _)| call.settings.iter().all(|(set, _)| set != name));
-    settings.extend(marker(call).map(|marker| ("log_comment".to_owned(), marker)));
+    if let Some(marker) = &call.marker {
+        settings.push(("log_comment".to_owned(), marker.clone()));
+    }
     settings.extend(call.settings.iter().cloned());
     let mut connection = engine.connect(&settings).ok_or_else(|| explain(engine, &call.settings))?;
     if let Some(database) = &call.database {
@@ -165,12 +187,6 @@ fn connect(engine: &Engine, call: &Call) -> Result<Connection, Exception> {
         connection.query(Statement { sql: sql.as_bytes(), format: "Null", params: &[] })?;
     }
     Ok(connection)
-}
-
-/// What the running statement can be found by, so that it can be cancelled. None when the client uses the comment itself.
-fn marker(call: &Call) -> Option<String> {
-    let is_taken = call.settings.iter().any(|(name, _)| name == "log_comment");
-    (!is_taken).then(|| format!("weir {}", call.query_id))
 }
 
 /// Finds the words for refused settings, by setting one after the other.
@@ -193,14 +209,24 @@ fn quoted(text: &str, quote: char) -> String {
     format!("{quote}{escaped}{quote}")
 }
 
-/// Cancels a statement whose client has gone, when it is dropped before `settle`.
+/// What the thread of a statement tells those who may have to cancel it.
+#[derive(Clone, Default)]
+pub(super) struct Running {
+    /// Set once a statement is known to change nothing, so that it may be cancelled when nobody waits for it. What writes
+    /// is finished all the same, as on a server: its client may have left only because it became impatient.
+    is_read: Arc<AtomicBool>,
+    has_ended: Arc<AtomicBool>,
+}
+
+/// Cancels a reading statement whose client has gone, when it is dropped before `settle`.
 pub(super) struct Cancel {
     statement: Option<(Arc<Engine>, String)>,
+    running: Running,
 }
 
 impl Cancel {
-    pub(super) fn new(engine: Arc<Engine>, call: &Call) -> Self {
-        Self { statement: marker(call).map(|marker| (engine, marker)) }
+    pub(super) fn new(engine: &Arc<Engine>, call: &Call, running: Running) -> Self {
+        Self { statement: call.marker.clone().map(|marker| (Arc::clone(engine), marker)), running }
     }
 
     /// The statement has ended.
@@ -212,17 +238,26 @@ impl Cancel {
 impl Drop for Cancel {
     fn drop(&mut self) {
         if let Some((engine, marker)) = self.statement.take()
+            && self.running.is_read.load(Ordering::SeqCst)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn_blocking(move || kill(&engine, &marker));
+            let running = self.running.clone();
+            runtime.spawn_blocking(move || kill(&engine, &marker, &running));
         }
     }
 }
 
-fn kill(engine: &Engine, marker: &str) {
-    let Some(mut connection) = engine.connect(&[]) else { return };
+/// Kills the statement until it has ended: it may be about to begin, and then there is nothing to kill yet.
+fn kill(engine: &Engine, marker: &str, running: &Running) {
     let sql = format!("KILL QUERY WHERE Settings['log_comment'] = {} ASYNC", quoted(marker, '\''));
-    if let Err(exception) = connection.query(Statement { sql: sql.as_bytes(), format: "Null", params: &[] }) {
-        tracing::debug!(%exception, "could not cancel a statement");
+    let mut pause = FIRST_KILL_PAUSE;
+    while !running.has_ended.load(Ordering::SeqCst) {
+        let Some(mut connection) = engine.connect(&[]) else { return };
+        if let Err(exception) = connection.query(Statement { sql: sql.as_bytes(), format: "Null", params: &[] }) {
+            tracing::debug!(%exception, "could not cancel a statement");
+        }
+        drop(connection);
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_KILL_PAUSE);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::body;
 use super::engine::Engine;
 use super::exception::Exception;
-use super::execute::{self, Cancel};
+use super::execute::{self, Cancel, Running};
 use super::reply::{self, Arrival, Reply};
 use super::request::{Call, Credentials, url_pairs};
 
@@ -41,7 +41,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 struct Shared {
     engine: Arc<Engine>,
     credentials: Credentials,
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
 }
 
 /// Serves the engine until `shutdown`, then finishes what is running.
@@ -51,7 +51,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let shared = Arc::new(Shared { engine, credentials, slots: Semaphore::new(STATEMENTS_AT_ONCE) });
+    let shared = Arc::new(Shared { engine, credentials, slots: Arc::new(Semaphore::new(STATEMENTS_AT_ONCE)) });
     let ok = || async { "Ok.\n" };
     let router = Router::new()
         .route("/", any(root))
@@ -89,33 +89,33 @@ async fn root(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     if reads && !url_pairs(parts.uri.query()).iter().any(|(name, _)| name == "query") {
         return "Ok.\n".into_response();
     }
-    match read(&shared, &parts, body).await {
-        Ok((call, body)) => run(&shared, call, body).await,
+    let mut body = body;
+    match read(&shared, &parts, &mut body).await {
+        Ok(call) => run(&shared, call, body).await,
         Err(exception) => {
-            let (reply, mut arrival) = Reply::new(Arc::clone(&shared.engine.facts), "");
-            reply.fail(&exception);
-            match arrival.head.try_recv() {
-                Ok(head) => respond(head.status, head.headers, Body::from(head.whole.unwrap_or_default())),
-                Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-            }
+            discard(body.into_data_stream()).await;
+            refuse(&shared, &exception)
         }
     }
 }
 
 /// Lets the request in and takes it apart.
-async fn read(shared: &Shared, parts: &request::Parts, body: Body) -> Result<(Call, Body), Exception> {
+async fn read(shared: &Shared, parts: &request::Parts, body: &mut Body) -> Result<Call, Exception> {
     let mut pairs = url_pairs(parts.uri.query());
     shared.credentials.check(&parts.headers, &pairs)?;
-    let boundary = content_type(&parts.headers).and_then(|content_type| multer::parse_boundary(content_type).ok());
-    let body = match boundary {
-        Some(boundary) => {
-            pairs.extend(form(body, boundary).await?);
-            Body::empty()
-        }
-        None => body,
-    };
-    let call = Call::read(&parts.method, &parts.headers, &pairs, &shared.engine.facts)?;
-    Ok((call, body))
+    if let Some(boundary) = content_type(&parts.headers).and_then(|name| multer::parse_boundary(name).ok()) {
+        pairs.extend(form(std::mem::take(body), boundary).await?);
+    }
+    Call::read(&parts.method, &parts.headers, &pairs, &shared.engine.facts)
+}
+
+fn refuse(shared: &Shared, exception: &Exception) -> Response {
+    let (reply, mut arrival) = Reply::new(Arc::clone(&shared.engine.facts), "");
+    reply.fail(exception);
+    match arrival.head.try_recv() {
+        Ok(head) => respond(head.status, head.headers, Body::from(head.whole.unwrap_or_default())),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 fn content_type(headers: &HeaderMap) -> Option<&str> {
@@ -141,12 +141,19 @@ async fn form(body: Body, boundary: String) -> Result<Vec<(String, String)>, Exc
 
 /// Runs a statement on a thread of its own while its body is brought there.
 async fn run(shared: &Arc<Shared>, call: Call, body: Body) -> Response {
+    let Ok(slot) = Arc::clone(&shared.slots).acquire_owned().await else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let running = Running::default();
+    // Made before the answer's receivers, and so dropped after them: see `execute`.
+    let mut cancel = Cancel::new(&shared.engine, &call, running.clone());
     let (reply, arrival) = Reply::new(Arc::clone(&shared.engine.facts), &call.query_id);
     let (sender, input) = body::channel();
-    let Ok(_slot) = shared.slots.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
-    let mut cancel = Cancel::new(Arc::clone(&shared.engine), &call);
     let engine = Arc::clone(&shared.engine);
-    let thread = tokio::task::spawn_blocking(move || execute::run(&engine, &call, input, reply));
+    let thread = tokio::task::spawn_blocking(move || {
+        execute::run(&engine, &call, input, reply, &running);
+        drop(slot);
+    });
     let Arrival { head, pieces } = arrival;
     let (head, ()) = tokio::join!(head, bring(body, sender));
     let Ok(head) = head else {
@@ -171,22 +178,27 @@ async fn bring(body: Body, sender: mpsc::Sender<body::Piece>) {
         // A broken body: the channel closes without its end, and the thread takes it for a client that has gone.
         let Ok(data) = data else { return };
         if sender.send(body::Piece::Data(data)).await.is_err() {
-            let discard = async {
-                let mut discarded_bytes = 0;
-                while let Some(Ok(data)) = body.next().await {
-                    discarded_bytes += data.len();
-                    if discarded_bytes > DISCARD_MAX_BYTES {
-                        break;
-                    }
-                }
-            };
-            // Over the limit the answer goes out all the same, and the connection is closed behind it.
-            let _ = tokio::time::timeout(DISCARD_MAX_TIME, discard).await;
-            return;
+            return discard(body).await;
         }
     }
     // Whether the thread still waits for it does not matter.
     let _ = sender.send(body::Piece::End).await;
+}
+
+/// Lets a body run out that nobody needs, so that a client that sends before it reads gets to read why. Over the limits
+/// the answer goes out all the same, and the connection is closed behind it.
+async fn discard(mut body: BodyDataStream) {
+    let discarded = async {
+        let mut discarded_bytes = 0;
+        while let Some(Ok(data)) = body.next().await {
+            discarded_bytes += data.len();
+            if discarded_bytes > DISCARD_MAX_BYTES {
+                break;
+            }
+        }
+    };
+    // Nothing is done differently when the time is over.
+    let _ = tokio::time::timeout(DISCARD_MAX_TIME, discarded).await;
 }
 
 fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response {

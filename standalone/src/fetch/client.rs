@@ -42,15 +42,22 @@ fn commands(pin: &Pin, folder: &Path) -> Vec<Vec<String>> {
     let folder = folder.display();
     match pin.registry {
         Registry::Npm => vec![
-            ["npm", "pack", "--ignore-scripts", "--loglevel=error"]
-                .map(str::to_owned)
-                .into_iter()
-                .chain([
-                    format!("--cache={folder}/npm"),
-                    format!("--pack-destination={folder}"),
-                    format!("{}@{}", pin.package, pin.version),
-                ])
-                .collect(),
+            [
+                "npm",
+                "pack",
+                "--ignore-scripts",
+                "--loglevel=error",
+                "--fetch-retries=1",
+                "--fetch-retry-mintimeout=1000",
+            ]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([
+                format!("--cache={folder}/npm"),
+                format!("--pack-destination={folder}"),
+                format!("{}@{}", pin.package, pin.version),
+            ])
+            .collect(),
         ],
         Registry::Pypi => [&["pip3"][..], &["pip"], &["python3", "-m", "pip"]]
             .into_iter()

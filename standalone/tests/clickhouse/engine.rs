@@ -21,10 +21,16 @@ pub struct Engine {
     address: SocketAddr,
     library: std::path::PathBuf,
     pub http: reqwest::Client,
+    password: &'static str,
 }
 
 impl Engine {
     pub async fn start() -> Self {
+        Self::start_with(&[], "").await
+    }
+
+    /// An engine that is started with more in its environment, and whose client uses a password.
+    pub async fn start_with(environment: &[(&'static str, &'static str)], password: &'static str) -> Self {
         // Fails when another test was first, which is just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let library = weir::fetch::libchdb(&weir::fetch::Progress::stderr()).await.expect("ClickHouse's engine");
@@ -33,9 +39,10 @@ impl Engine {
         port.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
         let address = port.local_addr().expect("its address");
         let data = TempDir::new().expect("a folder");
-        let process = spawn(&data, address, &library);
+        let process =
+            command(&data, address, &library).envs(environment.iter().copied()).spawn().expect("the weir binary");
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let engine = Self { process, data, _port: port, address, library, http };
+        let engine = Self { process, data, _port: port, address, library, http, password };
         engine.ready().await;
         engine.execute("CREATE DATABASE test").await;
         engine
@@ -52,7 +59,7 @@ impl Engine {
 
     /// The crate's client with its default settings.
     pub fn client(&self) -> Client {
-        Client::default().with_url(self.url()).with_database("test")
+        Client::default().with_url(self.url()).with_database("test").with_user("default").with_password(self.password)
     }
 
     pub async fn execute(&self, sql: &str) {

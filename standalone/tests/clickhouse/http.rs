@@ -14,69 +14,71 @@ async fn failed(answer: reqwest::Response) -> (u16, String) {
     (status, code)
 }
 
+/// A server's statuses and the exceptions behind them, by the engine's own names.
+const STATUSES: [(u16, &[&str]); 10] = [
+    (401, &["REQUIRED_PASSWORD"]),
+    (403, &["UNKNOWN_USER", "WRONG_PASSWORD", "AUTHENTICATION_FAILED", "SET_NON_GRANTED_ROLE", "ACCESS_DENIED"]),
+    (
+        400,
+        &[
+            "BAD_ARGUMENTS",
+            "CANNOT_COMPILE_REGEXP",
+            "CANNOT_PARSE_TEXT",
+            "CANNOT_PARSE_ESCAPE_SEQUENCE",
+            "CANNOT_PARSE_QUOTED_STRING",
+            "CANNOT_PARSE_DATE",
+            "CANNOT_PARSE_DATETIME",
+            "CANNOT_PARSE_NUMBER",
+            "CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING",
+            "CANNOT_PARSE_IPV4",
+            "CANNOT_PARSE_IPV6",
+            "CANNOT_PARSE_INPUT_ASSERTION_FAILED",
+            "CANNOT_PARSE_UUID",
+            "DUPLICATE_COLUMN",
+            "ILLEGAL_COLUMN",
+            "UNKNOWN_ELEMENT_IN_AST",
+            "UNKNOWN_TYPE_OF_AST_NODE",
+            "THERE_IS_NO_COLUMN",
+            "TOO_DEEP_AST",
+            "TOO_BIG_AST",
+            "UNEXPECTED_AST_STRUCTURE",
+            "SYNTAX_ERROR",
+            "INCORRECT_DATA",
+            "TYPE_MISMATCH",
+            "VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE",
+        ],
+    ),
+    (
+        404,
+        &[
+            "UNKNOWN_TABLE",
+            "UNKNOWN_FUNCTION",
+            "UNKNOWN_IDENTIFIER",
+            "UNKNOWN_TYPE",
+            "UNKNOWN_STORAGE",
+            "UNKNOWN_DATABASE",
+            "UNKNOWN_SETTING",
+            "UNKNOWN_DIRECTION_OF_SORTING",
+            "UNKNOWN_AGGREGATE_FUNCTION",
+            "UNKNOWN_FORMAT",
+            "UNKNOWN_DATABASE_ENGINE",
+            "UNKNOWN_TYPE_OF_QUERY",
+            "UNKNOWN_ROLE",
+        ],
+    ),
+    (413, &["QUERY_IS_TOO_LARGE"]),
+    (501, &["NOT_IMPLEMENTED"]),
+    (503, &["SOCKET_TIMEOUT", "CANNOT_OPEN_FILE", "CANNOT_SCHEDULE_TASK"]),
+    (411, &["HTTP_LENGTH_REQUIRED"]),
+    (408, &["TIMEOUT_EXCEEDED"]),
+    (415, &["UNSUPPORTED_MEDIA_TYPE"]),
+    (500, &["MEMORY_LIMIT_EXCEEDED", "TABLE_ALREADY_EXISTS", "UNKNOWN_EXCEPTION", "READONLY", "TOO_MANY_PARTS"]),
+];
+
 #[tokio::test]
 async fn statuses_are_a_servers_for_every_code() {
     let engine = Engine::start().await;
-    let expected = [
-        (401, &["REQUIRED_PASSWORD"][..]),
-        (403, &["UNKNOWN_USER", "WRONG_PASSWORD", "AUTHENTICATION_FAILED", "SET_NON_GRANTED_ROLE", "ACCESS_DENIED"]),
-        (
-            400,
-            &[
-                "BAD_ARGUMENTS",
-                "CANNOT_COMPILE_REGEXP",
-                "CANNOT_PARSE_TEXT",
-                "CANNOT_PARSE_ESCAPE_SEQUENCE",
-                "CANNOT_PARSE_QUOTED_STRING",
-                "CANNOT_PARSE_DATE",
-                "CANNOT_PARSE_DATETIME",
-                "CANNOT_PARSE_NUMBER",
-                "CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING",
-                "CANNOT_PARSE_IPV4",
-                "CANNOT_PARSE_IPV6",
-                "CANNOT_PARSE_INPUT_ASSERTION_FAILED",
-                "CANNOT_PARSE_UUID",
-                "DUPLICATE_COLUMN",
-                "ILLEGAL_COLUMN",
-                "UNKNOWN_ELEMENT_IN_AST",
-                "UNKNOWN_TYPE_OF_AST_NODE",
-                "THERE_IS_NO_COLUMN",
-                "TOO_DEEP_AST",
-                "TOO_BIG_AST",
-                "UNEXPECTED_AST_STRUCTURE",
-                "SYNTAX_ERROR",
-                "INCORRECT_DATA",
-                "TYPE_MISMATCH",
-                "VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE",
-            ],
-        ),
-        (
-            404,
-            &[
-                "UNKNOWN_TABLE",
-                "UNKNOWN_FUNCTION",
-                "UNKNOWN_IDENTIFIER",
-                "UNKNOWN_TYPE",
-                "UNKNOWN_STORAGE",
-                "UNKNOWN_DATABASE",
-                "UNKNOWN_SETTING",
-                "UNKNOWN_DIRECTION_OF_SORTING",
-                "UNKNOWN_AGGREGATE_FUNCTION",
-                "UNKNOWN_FORMAT",
-                "UNKNOWN_DATABASE_ENGINE",
-                "UNKNOWN_TYPE_OF_QUERY",
-                "UNKNOWN_ROLE",
-            ],
-        ),
-        (413, &["QUERY_IS_TOO_LARGE"]),
-        (501, &["NOT_IMPLEMENTED"]),
-        (503, &["SOCKET_TIMEOUT", "CANNOT_OPEN_FILE", "CANNOT_SCHEDULE_TASK"]),
-        (411, &["HTTP_LENGTH_REQUIRED"]),
-        (408, &["TIMEOUT_EXCEEDED"]),
-        (415, &["UNSUPPORTED_MEDIA_TYPE"]),
-        (500, &["MEMORY_LIMIT_EXCEEDED", "TABLE_ALREADY_EXISTS", "UNKNOWN_EXCEPTION", "READONLY", "TOO_MANY_PARTS"]),
-    ];
-    for (status, names) in expected {
+    for (status, names) in STATUSES {
         for name in names {
             let code = engine
                 .number(&format!("SELECT toUInt64(number) FROM numbers(2000) WHERE errorCodeToName(number) = '{name}'"))
@@ -255,4 +257,30 @@ async fn a_form_carries_statement_and_parameters() {
     assert_eq!(answer.text().await.expect("a text"), "it\\'s\\ta & b\t[1,2]\n");
     let table = form.replace("name=\"param_b\"", "name=\"t\"; filename=\"t.csv\"");
     assert_eq!(failed(send(table).await.expect("an answer")).await.1, "48");
+}
+
+#[tokio::test]
+async fn a_password_keeps_others_out_and_lets_its_owner_in() {
+    let engine = Engine::start_with(&[("CLICKHOUSE_PASSWORD", "s3cret")], "s3cret").await;
+    let wrong = engine.client().with_user("default").with_password("guess");
+    let error = wrong.query("SELECT 1").fetch_one::<u8>().await.expect_err("a wrong password").to_string();
+    assert!(error.contains("Code: 516") && !error.contains("s3cret"), "{error}");
+    // An insert is refused only after its body, so that the client gets to read why.
+    #[derive(clickhouse::Row, serde::Serialize)]
+    struct Number {
+        n: u64,
+    }
+    let mut insert = wrong.with_validation(false).insert::<Number>("numbers").await.expect("an insert");
+    let mut written = Ok(());
+    for n in 0..500_000 {
+        if written.is_ok() {
+            written = insert.write(&Number { n }).await;
+        }
+    }
+    let error = match written {
+        Ok(()) => insert.end().await.expect_err("a wrong password").to_string(),
+        Err(error) => error.to_string(),
+    };
+    assert!(error.contains("Code: 516"), "{error}");
+    assert_eq!(engine.client().query("SELECT 42").fetch_one::<u8>().await.expect("the right password"), 42);
 }

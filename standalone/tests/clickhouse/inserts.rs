@@ -50,9 +50,9 @@ fn everything(number: u128) -> Everything {
     }
 }
 
-async fn write<R: Row + Serialize>(client: &Client, table: &str, rows: &[R]) -> Result<(), clickhouse::error::Error>
+async fn write<R>(client: &Client, table: &str, rows: &[R]) -> Result<(), clickhouse::error::Error>
 where
-    R: for<'a> Row<Value<'a> = R> + clickhouse::RowWrite,
+    R: for<'a> Row<Value<'a> = R> + Serialize + clickhouse::RowWrite,
 {
     let mut insert = client.insert::<R>(table).await?;
     for row in rows {

@@ -114,9 +114,14 @@ impl Reply {
         self.counts.add(counts);
     }
 
+    /// Whether nobody waits for the answer any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.pieces.is_closed()
+    }
+
     /// Writes rows.
     pub(super) fn write(&mut self, data: &[u8]) -> Result<(), ClientGone> {
-        if self.pieces.is_closed() {
+        if self.is_abandoned() {
             return Err(ClientGone);
         }
         let encoded = self.encode_piece(data);

@@ -39,6 +39,9 @@ pub(super) struct Call {
     /// The statement, or its beginning: the body goes on.
     pub(super) query: String,
     pub(super) query_id: String,
+    /// What the running statement can be found by, so that it can be cancelled: the engine's query ids are its own.
+    /// None when the client uses the comment that carries it.
+    pub(super) marker: Option<String>,
     pub(super) database: Option<String>,
     pub(super) default_format: Option<String>,
     pub(super) settings: Vec<(String, String)>,
@@ -97,10 +100,12 @@ impl Call {
         }
         let param = |(name, value): &(String, String)| Some((name.strip_prefix("param_")?.to_owned(), value.clone()));
         let may_compress = last(pairs, "enable_http_compression") != Some("0");
+        let has_comment = last(pairs, "log_comment").is_some();
         let query_id = last(pairs, "query_id").filter(|id| !id.is_empty());
         Ok(Self {
             query: last(pairs, "query").unwrap_or_default().trim_end().to_owned(),
             query_id: query_id.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
+            marker: (!has_comment).then(|| format!("weir {}", Uuid::now_v7())),
             database: last(pairs, "database")
                 .or_else(|| text(headers, "x-clickhouse-database"))
                 .filter(|name| !name.is_empty())

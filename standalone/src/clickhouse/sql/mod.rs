@@ -32,6 +32,8 @@ pub(super) struct Description {
     pub(super) format: Option<String>,
     /// A SELECT whose chunks may be put one behind another, if the format allows it.
     pub(super) is_streamable: bool,
+    /// Changes nothing, and may be stopped at any time.
+    pub(super) is_read: bool,
     /// SET, USE or a temporary table: means something only within a session.
     pub(super) needs_session: bool,
 }
@@ -238,10 +240,13 @@ pub(super) fn describe(text: &[u8]) -> Result<Description, Exception> {
         return Err(Exception::not_implemented(reason));
     }
     let is_whole = tokens.iter().any(|token| std::str::from_utf8(token.text).is_ok_and(makes_one_document));
+    let is_select = starts_select(first) || first.is_keyword("FROM");
+    let writes = tokens.iter().any(|token| token.is_keyword("INSERT"));
     let temporary = tokens.get(1).is_some_and(|token| token.is_keyword("TEMPORARY"));
     Ok(Description {
         format: named_format(tokens),
-        is_streamable: (starts_select(first) || first.is_keyword("FROM")) && !is_whole,
+        is_streamable: is_select && !is_whole,
+        is_read: (is_select || first.is(b'(')) && !writes,
         needs_session: first.is_keyword("SET") || first.is_keyword("USE") || (first.is_keyword("CREATE") && temporary),
     })
 }

@@ -89,9 +89,13 @@ fn what_cannot_be_done_is_refused() {
 #[test]
 fn statements_are_described() {
     let describe = |text: &str| describe(text.as_bytes()).expect(text);
+    assert!(!describe("WITH 1 AS x INSERT INTO t SELECT x").is_read);
+    assert!(!describe("SHOW TABLES").is_read);
+    assert!(describe("(SELECT 1) UNION ALL (SELECT 2)").is_read);
     let select = |format: Option<&str>, is_streamable| Description {
         format: format.map(str::to_owned),
         is_streamable,
+        is_read: true,
         needs_session: false,
     };
     assert_eq!(describe("SELECT 1"), select(None, true));
@@ -100,7 +104,7 @@ fn statements_are_described() {
     assert_eq!(describe("SELECT 'FORMAT CSV; SELECT 2' AS format"), select(None, true));
     assert_eq!(describe("SELECT $x$ ; it's $x$, 1"), select(None, true));
     assert_eq!(describe("SELECT a, count() FROM t GROUP BY a WITH TOTALS"), select(None, false));
-    assert_eq!(describe("SHOW TABLES FORMAT TSV"), select(Some("TSV"), false));
+    assert_eq!(describe("SHOW TABLES FORMAT TSV").format.as_deref(), Some("TSV"));
     assert!(describe("SET max_threads = 1").needs_session);
     assert!(describe("CREATE TEMPORARY TABLE t (a UInt8)").needs_session);
     assert!(!describe("CREATE TABLE t (a UInt8)").needs_session);
