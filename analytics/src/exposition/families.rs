@@ -59,17 +59,18 @@ pub(super) fn counters<'a>(values: impl Iterator<Item = (&'a Series, i128)>) -> 
     families.into_values().collect()
 }
 
-/// What is true at the time of reading.
-pub(super) fn gauges(open_requests: u64, dead_letters: u64, last_recorded_at: Option<i64>) -> Vec<MetricFamily> {
-    let mut gauges = vec![
-        gauge("weir_open_requests", "Requests let in that have not ended.", open_requests as f64),
-        gauge("weir_dead_letters", "Events that could not be stored and wait for a replay.", dead_letters as f64),
+/// What is true at the time of reading; what is not known is left out.
+pub(super) fn gauges(open: Option<u64>, dead_letters: Option<u64>, last_recorded_at: Option<i64>) -> Vec<MetricFamily> {
+    let gauges = [
+        ("weir_open_requests", "Requests let in within the last day that have not ended.", open.map(|n| n as f64)),
+        ("weir_dead_letters", "Events that could not be stored, each with its reason.", dead_letters.map(|n| n as f64)),
+        (
+            "weir_last_recorded_timestamp_seconds",
+            "When the newest row was stored, in seconds since 1970.",
+            last_recorded_at.map(|micros| micros as f64 / 1e6),
+        ),
     ];
-    if let Some(micros) = last_recorded_at {
-        let help = "When the newest row was stored, in seconds since 1970.";
-        gauges.push(gauge("weir_last_recorded_timestamp_seconds", help, micros as f64 / 1e6));
-    }
-    gauges
+    gauges.into_iter().filter_map(|(name, help, value)| Some(gauge(name, help, value?))).collect()
 }
 
 fn gauge(name: &str, help: &str, value: f64) -> MetricFamily {

@@ -26,6 +26,8 @@ use crate::queries::{self, Names};
 const FRESH: Duration = Duration::from_secs(2);
 /// Reading the totals may take this share of the time at most: one part in ten.
 const REST_FACTOR: u32 = 9;
+/// But the totals rest no longer than this: the first reading of a long history takes long, and the next does not.
+const REST_MAX: Duration = Duration::from_secs(30);
 /// How long a scrape waits for new totals before it is answered with those at hand.
 const SCRAPE_WAIT: Duration = Duration::from_secs(3);
 
@@ -110,7 +112,7 @@ impl Refresher {
         let started = Instant::now();
         let totals = self.totals.read().await;
         let took = started.elapsed();
-        let fresh_until = Instant::now() + FRESH.max(took * REST_FACTOR);
+        let fresh_until = Instant::now() + (took * REST_FACTOR).clamp(FRESH, REST_MAX);
         self.process.refreshed(totals.is_ok(), took);
         match totals {
             Ok(families) => {
@@ -141,12 +143,24 @@ struct Totals {
 impl Totals {
     async fn read(&mut self) -> Result<Vec<MetricFamily>, Error> {
         self.days.update(&self.clickhouse, &self.names).await?;
-        let open_requests = queries::open_requests(&self.clickhouse).await?;
-        let dead_letters = queries::dead_letters(&self.clickhouse).await?;
+        let open_requests = or_unknown(queries::open_requests(&self.clickhouse).await)?;
+        let dead_letters = or_unknown(queries::dead_letters(&self.clickhouse).await)?;
         self.ratchet.raise(self.days.sums());
         let mut families = families::counters(self.ratchet.values());
         families.extend(families::gauges(open_requests, dead_letters, self.days.last_recorded_at()));
         Ok(families)
+    }
+}
+
+/// A count that cannot be had leaves its gauge out, and the others in.
+fn or_unknown(count: Result<u64, Error>) -> Result<Option<u64>, Error> {
+    match count {
+        Ok(count) => Ok(Some(count)),
+        Err(error) if error.is_down() => Err(error),
+        Err(error) => {
+            tracing::warn!(detail = error.detail(), "a gauge is left out: {error}");
+            Ok(None)
+        }
     }
 }
 

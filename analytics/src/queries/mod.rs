@@ -104,8 +104,8 @@ pub async fn check_tables(clickhouse: &ClickHouse) -> Result<(), Error> {
     let database = Value::Text(clickhouse.database().to_owned());
     let statement = Statement::new(include_str!("ready.sql"), 1).bind("database", database);
     match clickhouse.rows::<u64>(&statement, 1).await?.first() {
-        Some(6) => Ok(()),
-        present => Err(Error::NotMigrated(format!("{} of 6 tables are there", present.unwrap_or(&0)))),
+        Some(5) => Ok(()),
+        present => Err(Error::NotMigrated(format!("{} of 5 tables are there", present.unwrap_or(&0)))),
     }
 }
 
@@ -152,7 +152,7 @@ pub async fn candidate_totals(clickhouse: &ClickHouse, days: &[String]) -> Resul
     clickhouse.rows(&of_days(include_str!("candidate_totals.sql"), days), TOTALS_ROWS_MAX).await
 }
 
-/// Requests that are running, or wait for a gateway's ledger to settle them.
+/// Requests of the last day that are running, or wait for a gateway's ledger to settle them.
 pub async fn open_requests(clickhouse: &ClickHouse) -> Result<u64, Error> {
     count(clickhouse, include_str!("open_requests.sql")).await
 }
