@@ -1,4 +1,5 @@
 //! The `weir` binary from outside: exit codes, messages, and what it serves.
+#![expect(clippy::unwrap_used, reason = "a test reports by failing")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -175,8 +176,32 @@ fn a_program_that_cannot_start_is_told_and_not_tried_for_ever() {
     assert_eq!(running.0.wait().unwrap().code(), Some(1));
     let mut told = String::new();
     running.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-    assert!(told.contains("sh ended at once (exit status: 3)"), "{told}");
+    assert!(told.contains("sh ended before it was ready (exit status: 3)"), "{told}");
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "because\n");
+}
+
+#[test]
+fn a_program_that_was_ready_and_dies_is_started_again() {
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("log");
+    let mut command = weir(&["supervise", "--log", log.to_str().unwrap(), "--", "sh", "-c", "echo $$; exec sleep 600"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut running = Running(command.spawn().unwrap());
+    let ids = || -> Vec<u32> {
+        let log = std::fs::read_to_string(&log).unwrap_or_default();
+        log.lines().filter_map(|line| line.parse().ok()).collect()
+    };
+    eventually("the program has started", || ids().len() == 1);
+    running.0.stdin.as_mut().unwrap().write_all(b"ready\n").unwrap();
+    // The word and the death go different ways; the word has to be there first.
+    let mut heard = String::new();
+    BufReader::new(running.0.stdout.take().unwrap()).read_line(&mut heard).unwrap();
+    assert_eq!(heard, "heard\n");
+    assert!(Command::new("kill").args(["-9", &ids()[0].to_string()]).status().unwrap().success());
+    eventually("it has been started again", || ids().len() == 2);
+    drop(running.0.stdin.take());
+    eventually("the supervisor ends", || running.0.try_wait().unwrap().is_some());
+    assert!(ids().into_iter().all(|id| !is_alive(id)));
 }
 
 fn terminate(id: u32) {

@@ -1,5 +1,7 @@
 //! What commands that run services set up first.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use super::Failure;
@@ -9,7 +11,8 @@ pub(super) fn start(default: &str) {
     let filter = std::env::var("WEIR_LOG").ok().and_then(|text| EnvFilter::try_new(text).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
     // The first subscriber stays: the services find this one.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = subscriber.with_ansi(std::io::stderr().is_terminal()).try_init();
 }
 
 /// Chooses the process's TLS implementation.

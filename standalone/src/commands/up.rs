@@ -7,7 +7,7 @@ use schemas::config::Config;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, logging, stop};
-use crate::stack::{Engines, Error, Listeners, Services};
+use crate::stack::{Engines, Error, Listeners, Services, without_credentials};
 use crate::terminal;
 
 /// Runs gateway, recorder and analytics with your configuration, and NATS and ClickHouse where none answer.
@@ -61,7 +61,9 @@ async fn serve(
     let mut services = Services::start(config, listeners);
     terminal::err(format_args!(
         "Weir is up: gateway http://{}, analytics http://{}, ClickHouse {}",
-        config.gateway.listen, config.analytics.listen, config.clickhouse.database
+        config.gateway.listen,
+        config.analytics.listen,
+        without_credentials(&config.clickhouse.url)
     ));
     let ended = tokio::select! {
         () = stop.cancelled() => Ok(()),

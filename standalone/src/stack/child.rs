@@ -1,7 +1,7 @@
 //! An engine as a child process that cannot be left behind.
 //!
 //! Between us and the engine stands `weir supervise`, which holds the other end of a pipe: when we end, however we end,
-//! the pipe ends, and the supervisor stops the engine. It also starts an engine again that has died.
+//! the pipe ends, and the supervisor stops the engine. An engine that has been ready and dies is started again.
 
 use std::ffi::OsString;
 use std::io::{Read, Seek, SeekFrom};
@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use schemas::config::Secret;
+use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStdin, Command};
 use tokio::time::{sleep, timeout};
 
@@ -18,6 +19,8 @@ use super::Error;
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longer than what the supervisor gives the engine to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+/// Told to the supervisor when the engine answers; what it is does not matter.
+const READY: &[u8] = b"ready\n";
 const TAIL_BYTES: u64 = 2000;
 
 /// What to start.
@@ -80,6 +83,11 @@ impl Child {
                 return Err(Error::Silent { name: self.name, waited: READY_TIMEOUT, log: self.log.clone() });
             }
             sleep(Duration::from_millis(30)).await;
+        }
+        // From now on the supervisor starts it again whenever it dies. If the pipe is broken, it has died itself, and
+        // that is noticed elsewhere.
+        if let Some(input) = &mut self.input {
+            let _ = input.write_all(READY).await;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ pub use self::engines::Engines;
 pub use self::nats::Nats;
 pub use self::ports::{bind, free_address};
 pub use self::services::{Listeners, Services};
-pub use self::warehouse::Warehouse;
+pub use self::warehouse::{Warehouse, without_credentials};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -29,11 +29,14 @@ impl Warehouse {
         let ping = format!("{}/ping", config.url.trim_end_matches('/'));
         let answers = async || client.get(&ping).send().await.is_ok_and(|response| response.status().is_success());
         if answers().await {
-            tracing::info!(url = shown(&config.url), "using the ClickHouse that answers there");
+            tracing::info!(url = without_credentials(&config.url), "using the ClickHouse that answers there");
             return Ok(Self { child: None });
         }
         let Some(address) = local_address(&config.url) else {
-            tracing::warn!(url = shown(&config.url), "no ClickHouse answers there now; the services go on trying");
+            tracing::warn!(
+                url = without_credentials(&config.url),
+                "no ClickHouse answers there now; the services go on trying"
+            );
             return Ok(Self { child: None });
         };
         create_folder(data)?;
@@ -175,7 +178,7 @@ fn local_address(url: &str) -> Option<SocketAddr> {
 }
 
 /// A URL without the credentials that it may hold.
-fn shown(url: &str) -> String {
+pub fn without_credentials(url: &str) -> String {
     let Ok(mut url) = Url::parse(url) else { return String::new() };
     let _ = url.set_username("");
     let _ = url.set_password(None);
@@ -196,6 +199,6 @@ mod tests {
 
     #[test]
     fn credentials_are_not_shown() {
-        assert_eq!(shown("http://u:hunter2@h:8123/"), "http://h:8123/");
+        assert_eq!(without_credentials("http://u:hunter2@h:8123/"), "http://h:8123/");
     }
 }
