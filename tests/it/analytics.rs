@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::answers;
+use tests::caller::Caller;
 use tests::configuration::KEY_B;
 use tests::load;
 use tests::provider::Reply;
-use tests::stack::{ARRIVAL, Stack};
+use tests::stack::{ARRIVAL, Plan, Stack};
 use tests::{caller, eventually};
 
 /// Numbered requests of team-a, one of team-b that the provider refuses, one for a model that does not exist.
@@ -155,6 +156,28 @@ async fn wrong_parameters_are_named() {
         let text = answer.json().to_string();
         assert!(text.contains(named), "{query} is not told by its name: {text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_token_nothing_is_told_but_that_it_lives() {
+    let plan = Plan { analytics: "token = { plain = \"read-only\" }".to_owned(), ..Plan::default() };
+    let stack = Stack::planned(plan, load::answer).await;
+    let (id, _) = load::send_one(&stack.caller(), 0).await;
+    stack.row(id).await;
+    let url = stack.analytics.url.as_str();
+    let story = format!("/v1/requests/{id}");
+    for path in ["/v1/usage", "/v1/costs", "/v1/requests", story.as_str(), "/metrics"] {
+        for key in ["", "wrong", "read-onl", "read-only-and-more"] {
+            let answer = caller::read(Caller::new(url, key).request(http::Method::GET, path)).await;
+            assert_eq!(answer.status, 401, "{path} with {key:?}");
+        }
+        let anonymous = caller::read(Caller::new(url, "").anonymous(http::Method::GET, path)).await;
+        assert_eq!(anonymous.status, 401, "{path}");
+        let allowed = caller::read(Caller::new(url, "read-only").request(http::Method::GET, path)).await;
+        assert_eq!(allowed.status, 200, "{path}: {:?}", allowed.body);
+    }
+    let alive = caller::read(Caller::new(url, "").anonymous(http::Method::GET, "/healthz")).await;
+    assert_eq!(alive.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

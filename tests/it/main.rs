@@ -1,5 +1,6 @@
 //! The promises, each tested on real parts: sockets, NATS, ClickHouse, processes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(clippy::print_stdout, reason = "figures that are noted and not asserted")]
 
 /// Every recorded answer reaches the client byte for byte, and its row says what it was.
 mod replay;

@@ -63,6 +63,30 @@ async fn clickhouse_killed_and_started_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn both_killed_and_started_again() {
+    let mut stack = Stack::planned(Plan { own_engine: true, ..Plan::default() }, load::answer).await;
+    let load = busy(&stack).await;
+    stack.broker.kill();
+    stack.engine.as_mut().unwrap().kill();
+    busy_again(&load, 50).await;
+    stack.broker.restart().await;
+    busy_again(&load, 50).await;
+    stack.engine.as_mut().unwrap().restart().await;
+    accounted(&stack, finish(load).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recorders_ended_wherever_they_are() {
+    let mut stack = Stack::start(load::answer).await;
+    let load = busy(&stack).await;
+    for round in 0..12 {
+        busy_again(&load, 7 + round).await;
+        stack.replace_recorder().await;
+    }
+    accounted(&stack, finish(load).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_starts_before_nats_serves_and_accounts() {
     let mut stack = Stack::without_gateway(Plan::default(), load::answer).await;
     stack.broker.kill();

@@ -1,5 +1,6 @@
 //! What is refused is refused in the caller's dialect, once recorded, and no secret leaves its place.
 
+use futures_util::StreamExt;
 use http::Method;
 use serde_json::{Value, json};
 use tests::answers::{self, Tokens, anthropic_body, openai_body};
@@ -124,9 +125,38 @@ async fn openais_codes_tell_what_is_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_path_is_told_as_such() {
     let stack = Stack::start(plain).await;
-    let answer = stack.caller().send("/v1/no/such/path", &json!({})).await;
-    assert_eq!(answer.status, 404);
-    assert!(answer.json()["error"]["message"].is_string(), "{:?}", answer.body);
+    for path in ["/", "/v1/no/such/path", "/v1/messages/batches", "/metrics", "/healthz"] {
+        let answer = stack.caller().send(path, &json!({})).await;
+        assert_eq!(answer.status, 404, "{path}: {:?}", answer.body);
+        assert!(answer.json()["error"]["message"].is_string(), "{path}: {:?}", answer.body);
+        assert_recorded(&stack, &answer, "not_found").await;
+    }
+    let wrong_method = read(stack.caller().request(Method::DELETE, CHAT)).await;
+    assert_eq!(wrong_method.headers.get("allow").map(|value| value.to_str().unwrap()), Some("POST"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_wrong_keys_is_refused_whole_and_recorded_in_part() {
+    const FLOOD: usize = 400;
+    let stack = Stack::start(plain).await;
+    let stranger = stack.caller().with_key("no-such-key");
+    let begin = std::time::Instant::now();
+    let flood = (0..FLOOD).map(|_| read(stranger.post(CHAT, valid(CHAT).to_string())));
+    let answers: Vec<Answer> = futures_util::stream::iter(flood).buffer_unordered(16).collect().await;
+    let seconds = begin.elapsed().as_secs() as usize + 1;
+    assert!(answers.iter().all(|answer| answer.status == 401));
+
+    // Events travel in order: once this one's row is there, whatever was written before it is there too.
+    let last = stack.caller().send(CHAT, &valid(CHAT)).await;
+    stack.row(last.request_id()).await;
+    let sql = "SELECT * FROM {db}.requests WHERE error_class = 'unauthenticated'";
+    let recorded = stack.database.rows::<Row>(sql).await.len();
+    assert!((1..=10 * (seconds + 1)).contains(&recorded), "{recorded} of {FLOOD} within {seconds} s are recorded");
+
+    let ops = &stack.gateway.as_ref().unwrap().ops_url;
+    let metrics = read(Caller::new(ops, "").anonymous(Method::GET, "/metrics")).await.text();
+    let rejected = metrics.lines().find_map(|line| line.strip_prefix("weir_requests_total{outcome=\"rejected\"} "));
+    assert_eq!(rejected, Some(FLOOD.to_string().as_str()), "the metrics count all of them: {metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,9 +201,8 @@ async fn every_way_of_giving_the_key_is_understood_and_none_goes_upstream() {
     let stack = Stack::start(plain).await;
     let caller = stack.caller();
     for (path, upstream_key) in [(MESSAGES, UPSTREAM_KEY_ANTHROPIC), (CHAT, UPSTREAM_KEY_OPENAI)] {
-        let post = |suffix: &str| {
-            caller.anonymous(Method::POST, &format!("{path}{suffix}")).body(valid(path).to_string())
-        };
+        let post =
+            |suffix: &str| caller.anonymous(Method::POST, &format!("{path}{suffix}")).body(valid(path).to_string());
         let ways = [
             post("").header("authorization", format!("Bearer {KEY_A}")),
             post("").header("authorization", format!("bearer  {KEY_A}")),
@@ -225,7 +254,9 @@ async fn no_secret_is_logged_or_recorded() {
         // A provider that repeats our key in its error, as some do.
         let echo = received.header("x-api-key").or(received.header("authorization")).unwrap_or_default().to_owned();
         match received.json()["stream"] == json!(true) {
-            true => Reply::whole(401, "application/json", json!({ "error": { "type": "x", "message": echo } }).to_string()),
+            true => {
+                Reply::whole(401, "application/json", json!({ "error": { "type": "x", "message": echo } }).to_string())
+            }
             false => plain(received),
         }
     })

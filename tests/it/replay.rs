@@ -282,9 +282,9 @@ fn row_differences(format: &str, play: &Play, row: &Row) -> Vec<String> {
 /// Bytes up to what marks the end. The terminal event is written before that goes out, so a line end behind it, when it
 /// travels by itself, is relayed and not counted.
 fn until_end(body: &[u8]) -> u64 {
-    let end = [&br#"{"type":"message_stop""#[..], b"data: [DONE]"].into_iter().find_map(|mark| {
-        body.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len())
-    });
+    let end = [&br#"{"type":"message_stop""#[..], b"data: [DONE]"]
+        .into_iter()
+        .find_map(|mark| body.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len()));
     end.unwrap_or(body.len()) as u64
 }
 
@@ -303,9 +303,9 @@ fn anthropic_usage(expected: &Expected) -> [Option<u64>; 7] {
 /// OpenAI counts cached tokens in the prompt. Some who speak its dialect count reasoning beside the answer.
 fn chat_usage(expected: &Expected) -> [Option<u64>; 7] {
     let (read, written) = (expected.cache_read_tokens, expected.cache_creation_tokens);
-    let fresh = expected.input_tokens.map(|all| {
-        all.saturating_sub(read.unwrap_or_default()).saturating_sub(written.unwrap_or_default())
-    });
+    let fresh = expected
+        .input_tokens
+        .map(|all| all.saturating_sub(read.unwrap_or_default()).saturating_sub(written.unwrap_or_default()));
     let reasoning = expected.reasoning_tokens.unwrap_or_default();
     let output = expected.output_tokens.map(|answer| {
         let with_all = expected.input_tokens.unwrap_or_default() + answer + reasoning;

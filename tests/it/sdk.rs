@@ -87,8 +87,7 @@ async fn bill_is_the_providers(stack: &Stack, simulator: &Simulator) {
         if rows.len() == completed.len() { Ok(rows) } else { Err(format!("{} of {}", rows.len(), completed.len())) }
     })
     .await;
-    let rows: BTreeMap<String, Billed> =
-        rows.into_iter().map(|row| (row.upstream_request_id.clone(), row)).collect();
+    let rows: BTreeMap<String, Billed> = rows.into_iter().map(|row| (row.upstream_request_id.clone(), row)).collect();
     for answer in &completed {
         let row = rows.get(&answer.request_id).unwrap_or_else(|| panic!("no row for {answer:?}"));
         let usage = &answer.usage;
@@ -125,6 +124,7 @@ fn environment() -> PathBuf {
 }
 
 fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}: Python 3 with venv and pip is needed"));
+    let output =
+        command.output().unwrap_or_else(|error| panic!("{command:?}: {error}: Python 3 with venv and pip is needed"));
     assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tests::answers::{self, Tokens, anthropic_events, openai_events};
 use tests::caller::read;
+use tests::configuration::KEY_A;
 use tests::provider::{Gate, Received, Reply, Step};
 use tests::stack::Stack;
 
@@ -171,4 +172,34 @@ async fn a_plain_answer_is_not_asked_for_stream_options() {
     assert_eq!(row.stop_reason, "stop");
     let raw: Value = serde_json::from_str(&row.raw_usage).unwrap();
     assert_eq!(raw, answer.json()["usage"], "the provider's own object is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_to_the_provider_are_used_again() {
+    let stack = Stack::start(both_dialects).await;
+    let caller = stack.caller();
+    for _ in 0..10 {
+        let answer = caller.send("/v1/messages", &answers::anthropic_request("sonnet", true)).await;
+        assert_eq!(answer.status, 200);
+        let answer = caller.send("/v1/chat/completions", &answers::openai_request("small", true)).await;
+        assert_eq!(answer.status, 200);
+    }
+    // A connection whose end has not been read yet cannot be taken at once, so there may be a spare one.
+    let connections = stack.provider.connections();
+    assert!(connections <= 3, "{connections} connections for 20 requests, one after the other");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_may_speak_http_2() {
+    let stack = Stack::start(both_dialects).await;
+    let http = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let url = format!("{}/v1/messages", stack.gateway.as_ref().unwrap().url);
+    let body = answers::anthropic_request("sonnet", true).to_string();
+    let sent = (0..20).map(|_| read(http.post(&url).header("x-api-key", KEY_A).body(body.clone())));
+    let expected = anthropic_events("claude-sonnet-4-5-20250929", TOKENS, &["Hi", "!"]).concat();
+    for answer in futures_util::future::join_all(sent).await {
+        assert_eq!((answer.status.as_u16(), answer.broken.as_deref()), (200, None));
+        assert_eq!(answer.text(), String::from_utf8_lossy(&expected));
+        assert_eq!(stack.row(answer.request_id()).await.outcome, "completed");
+    }
 }

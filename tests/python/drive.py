@@ -134,8 +134,9 @@ def check_claude_stream_helper_with_tool():
 
 
 def check_claude_prompt_cache():
-    system = [{"type": "text", "text": "You know the sea. " * 400, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
-    for turn in range(2):
+    for turn in range(6):
+        text = f"Turn {turn}. " + "You know the sea. " * 400
+        system = [{"type": "text", "text": text, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]
         raw = claude.messages.with_raw_response.create(model=CLAUDE, max_tokens=50, messages=HELLO, system=system)
         counted_claude(f"claude_prompt_cache_{turn}", raw.headers, raw.parse().usage)
 

@@ -13,9 +13,10 @@ use crate::process::Process;
 
 /// One `nats-server`. It can be stopped, killed and started again on the same port and the same files.
 pub struct Broker {
+    // First, so that it ends before its folder goes.
+    process: Option<Process>,
     port: ReservedPort,
     folder: TempDir,
-    process: Option<Process>,
     binary: std::path::PathBuf,
 }
 

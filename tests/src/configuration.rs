@@ -33,6 +33,8 @@ pub struct Settings {
     pub ops_listen: SocketAddr,
     /// Further lines of `[gateway]`, sub-tables included.
     pub gateway: String,
+    /// Further lines of `[analytics]`.
+    pub analytics: String,
     /// `[[providers]]`, `[[models]]` and `[[clients]]`.
     pub catalogue: String,
 }
@@ -40,7 +42,7 @@ pub struct Settings {
 impl Settings {
     /// The file.
     pub fn text(&self) -> String {
-        let Self { nats_url, clickhouse_url, database, listen, ops_listen, gateway, catalogue, .. } = self;
+        let Self { nats_url, clickhouse_url, database, listen, ops_listen, gateway, analytics, catalogue, .. } = self;
         let ledger_dir = toml::Value::String(self.ledger_dir.display().to_string());
         format!(
             r#"
@@ -64,6 +66,7 @@ max_range_age = "200ms"
 
 [analytics]
 listen = "127.0.0.1:0"
+{analytics}
 
 {catalogue}
 "#

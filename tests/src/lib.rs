@@ -3,12 +3,7 @@
 //! Real NATS servers and ClickHouse engines as child processes, the services in this process or as the built binaries,
 //! and providers that answer exactly as a test says. Nothing here asserts how Weir behaves; a part that does not come up
 //! fails the test that asked for it. Whatever is started ends with the test, also when the test process is killed.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a harness reports by failing the test that uses it"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a harness reports by failing the test that uses it")]
 
 pub mod eventually;
 pub mod ports;

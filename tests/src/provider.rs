@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -160,6 +161,7 @@ type Answer = dyn Fn(&Received) -> Reply + Send + Sync;
 
 struct Inner {
     answer: Box<Answer>,
+    connections: AtomicU64,
     received: Mutex<Vec<Received>>,
 }
 
@@ -175,10 +177,15 @@ impl Provider {
     pub async fn start(answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("the port just bound");
-        let inner = Arc::new(Inner { answer: Box::new(answer), received: Mutex::default() });
+        let inner =
+            Arc::new(Inner { answer: Box::new(answer), connections: AtomicU64::new(0), received: Mutex::default() });
         let router = axum::Router::new().fallback(respond).with_state(Arc::clone(&inner));
         let end = CancellationToken::new();
-        let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("TCP_NODELAY"));
+        let counted = Arc::clone(&inner);
+        let listener = listener.tap_io(move |stream| {
+            counted.connections.fetch_add(1, Ordering::Relaxed);
+            stream.set_nodelay(true).expect("TCP_NODELAY");
+        });
         let served = axum::serve(listener, router);
         tokio::spawn(end.clone().run_until_cancelled_owned(async move { served.await }));
         Self { address, inner, _end: end.drop_guard() }
@@ -187,6 +194,11 @@ impl Provider {
     /// Its base URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// How often somebody has connected.
+    pub fn connections(&self) -> u64 {
+        self.inner.connections.load(Ordering::Relaxed)
     }
 
     /// Everything it was asked, in order.

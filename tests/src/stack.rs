@@ -24,6 +24,8 @@ pub const ARRIVAL: Duration = Duration::from_secs(60);
 pub struct Plan {
     /// Further lines of `[gateway]`.
     pub gateway: String,
+    /// Further lines of `[analytics]`.
+    pub analytics: String,
     /// Providers, models and clients; `{provider}` stands for the scripted provider's URL. Empty: the usual ones.
     pub catalogue: String,
     /// An engine process of the test's own, so that it can be stopped.
@@ -89,12 +91,19 @@ impl Stack {
             listen: nowhere,
             ops_listen: nowhere,
             gateway: plan.gateway,
+            analytics: plan.analytics,
             catalogue,
         };
         let recorder = Some(services::recorder(&settings).await);
         let analytics = Analytics::start(&settings).await;
         let gateway = None;
         Self { provider, gateway, recorder, analytics, database, engine, broker, settings, _folder: folder }
+    }
+
+    /// Ends the recorder at once, wherever it is, and starts another.
+    pub async fn replace_recorder(&mut self) {
+        drop(self.recorder.take());
+        self.recorder = Some(services::recorder(&self.settings).await);
     }
 
     /// Starts a gateway on the stack's ledger.

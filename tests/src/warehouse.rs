@@ -14,9 +14,10 @@ use crate::{binaries, eventually};
 
 /// One engine process (`weir clickhouse`). It can be killed and started again on the same port and the same files.
 pub struct Engine {
+    // First, so that it ends before its folder goes.
+    process: Option<Process>,
     port: ReservedPort,
     folder: TempDir,
-    process: Option<Process>,
     binary: std::path::PathBuf,
     library: std::path::PathBuf,
 }
