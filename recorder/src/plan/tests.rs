@@ -1,3 +1,5 @@
+//! What a range becomes: rows by table and day, duplicates dropped, dead letters, prices.
+
 use schemas::events::{Candidate, Opened, Place, Prepared, Receipt};
 use schemas::outcome::{Format, Outcome, UsageSource, Verdict};
 use schemas::usage::Usage;

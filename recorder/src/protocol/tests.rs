@@ -1,3 +1,5 @@
+//! The decisions of the ledger protocol, and that no token ever names two sets of rows.
+
 use proptest::prelude::*;
 
 use super::*;

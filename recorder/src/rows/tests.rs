@@ -1,3 +1,5 @@
+//! Rows against the tables that the migrations define.
+
 use schemas::migrations;
 
 use super::*;

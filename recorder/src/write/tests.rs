@@ -1,3 +1,5 @@
+//! Unknown outcomes and refused rows, against a table that keeps tokens.
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
