@@ -3,7 +3,13 @@
 //! Deltas are the bulk of every stream and carry nothing to account for. This walk tells at a few nanoseconds per
 //! member whether an event is worth decoding, and counts the characters of the deltas that are not.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use memchr::{memchr, memchr2};
+
+/// A key, with its quotes, to look for by [`values`].
+pub(super) type Key = LazyLock<Finder<'static>>;
 
 /// A key, and the text from its value's first byte on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +89,17 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
+/// The values that a key has, at any depth, each as the text from its first byte on.
+///
+/// Several times faster than walking over all members where only a few keys matter. A quoted word can stand inside a
+/// string only with its quotes escaped, so that what is found is a key, or a string value that no colon follows.
+pub(super) fn values<'a>(key: &'static Key, json: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    key.find_iter(json).filter_map(move |at| {
+        let after = json.get(at + key.needle().len()..)?.trim_ascii_start();
+        Some(after.strip_prefix(b":")?.trim_ascii_start())
+    })
+}
+
 /// The length of a string's text, given from after its opening quote. `None` if it does not end.
 fn string_length(inner: &[u8]) -> Option<usize> {
     let mut at = 0;
@@ -130,6 +147,15 @@ mod tests {
         let values: Vec<_> = Members::of(json).map(|member| (member.string(), member.is_null())).collect();
         assert_eq!(values[0].0, Some(&br#"say \"b\": 1"#[..]));
         assert!(values[2].1 && values[4].0 == Some(b"g"));
+    }
+
+    #[test]
+    fn finds_a_keys_values_and_no_words() {
+        static KEY: Key = Key::new(|| Finder::new("\"a\""));
+        let json = br#"{"a" : 1,"b":"a","c":{"a":null},"d":"\"a\":2","ba":3,"a":{}}"#;
+        let found: Vec<u8> = values(&KEY, json).map(|rest| rest[0]).collect();
+        assert_eq!(found, *b"1n{");
+        assert_eq!(values(&KEY, b"{\"a\"").count() + values(&KEY, b"").count(), 0);
     }
 
     #[test]

@@ -180,6 +180,8 @@ impl Decoder {
         if !self.past_first_line {
             self.past_first_line = true;
             if let Some(rest) = line.text.strip_prefix(b"\xef\xbb\xbf") {
+                // The mark belongs to the first event, whether it came with its line or before it.
+                self.open.begin(line.offset);
                 line = Line { text: rest, offset: line.offset.map(|offset| offset + 3), ..line };
             }
         }

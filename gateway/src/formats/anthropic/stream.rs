@@ -103,6 +103,7 @@ fn read_delta(data: &[u8], reading: &mut Reading) {
         };
         *counter += member.chars();
         is_empty_string = !member.is_nonempty_string();
+        break;
     }
     reading.has_content |= !is_empty_string;
 }

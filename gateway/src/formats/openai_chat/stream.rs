@@ -1,14 +1,13 @@
 //! A chat stream: chunks with deltas, perhaps a chunk that has nothing but usage, `[DONE]`.
 
+use memchr::memmem::Finder;
+
 use super::{error, response};
 use crate::formats::failure;
 use crate::formats::json::Object;
 use crate::formats::reading::Reading;
-use crate::formats::scan::Members;
+use crate::formats::scan::{Key, Members, values};
 use crate::upstream::sse::{Event, Kind};
-
-/// How deep a delta's members lie: `{"choices":[{"delta":{"content":`.
-const DELTA_DEPTH: u32 = 4;
 
 /// What an event is, to those who relay it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +45,15 @@ pub(crate) fn read(event: &Event<'_>, reading: &mut Reading) -> Seen {
     Seen::Chunk
 }
 
-/// What one walk over a chunk tells.
+/// Keys whose chunk is decoded unless their value is null.
+static TELLING: [Key; 3] = [
+    Key::new(|| Finder::new("\"usage\"")),
+    Key::new(|| Finder::new("\"error\"")),
+    Key::new(|| Finder::new("\"finish_reason\"")),
+];
+static DELTA: Key = Key::new(|| Finder::new("\"delta\""));
+
+/// What a chunk tells without being decoded.
 #[derive(Debug, Default)]
 struct Glance {
     /// It may hold usage, an error, an end, the model, or content in an unusual shape.
@@ -59,42 +66,47 @@ struct Glance {
 impl Glance {
     fn at(data: &[u8], wants_model: bool) -> Self {
         let mut glance = Self::default();
-        let mut reasoning_chars = [0, 0];
-        let mut members = 0;
-        for member in Members::of(data) {
-            members += 1;
-            match member.key {
-                b"usage" | b"error" | b"finish_reason" if !member.is_null() => glance.wants_decoding = true,
-                b"model" if wants_model && member.depth == 1 && member.is_nonempty_string() => {
-                    glance.wants_decoding = true;
-                }
-                b"content"
-                    if member.depth == DELTA_DEPTH
-                        && (member.rest.starts_with(b"[") || member.rest.starts_with(b"{")) =>
-                {
-                    glance.wants_decoding = true;
-                }
-                b"content" if member.depth == DELTA_DEPTH => glance.text_chars += member.chars(),
-                // The same text in two members, or in one of them.
-                b"reasoning_content" => reasoning_chars[0] += member.chars(),
-                b"reasoning" => reasoning_chars[1] += member.chars(),
-                b"arguments" | b"refusal" => glance.other_chars += member.chars(),
-                b"tool_calls" | b"function_call" | b"audio" | b"images" | b"reasoning_details" | b"annotations" => {
-                    let is_nothing =
-                        [&b"null"[..], b"[]", b"{}"].iter().any(|nothing| member.rest.starts_with(nothing));
-                    glance.has_content |= !is_nothing;
-                }
-                _ => {}
-            }
+        let mut deltas = values(&DELTA, data).peekable();
+        glance.wants_decoding = deltas.peek().is_none()
+            || TELLING.iter().any(|key| values(key, data).any(|value| !value.starts_with(b"null")))
+            || (wants_model && has_model(data));
+        for delta in deltas {
             if glance.wants_decoding {
                 break;
             }
+            glance.add(delta);
         }
-        glance.wants_decoding |= members == 0 && !data.is_empty();
-        glance.other_chars += reasoning_chars[0].max(reasoning_chars[1]);
-        glance.has_content |= glance.text_chars + glance.other_chars > 0;
         glance
     }
+
+    /// Counts what a delta holds.
+    fn add(&mut self, delta: &[u8]) {
+        let (mut reasoning_content, mut reasoning) = (0, 0);
+        for member in Members::of(delta).take_while(|member| member.depth > 0) {
+            match (member.key, member.depth) {
+                (b"content", 1) if matches!(member.rest, [b'[' | b'{', ..]) => self.wants_decoding = true,
+                (b"content", 1) => self.text_chars += member.chars(),
+                // The same text in two members, or in one of them.
+                (b"reasoning_content", 1) => reasoning_content = member.chars(),
+                (b"reasoning", 1) => reasoning = member.chars(),
+                (b"refusal", 1) | (b"arguments", _) => self.other_chars += member.chars(),
+                (
+                    b"tool_calls" | b"function_call" | b"audio" | b"images" | b"reasoning_details" | b"annotations",
+                    1,
+                ) => {
+                    let nothing = [&b"null"[..], b"[]", b"{}"];
+                    self.has_content |= !nothing.iter().any(|nothing| member.rest.starts_with(nothing));
+                }
+                _ => {}
+            }
+        }
+        self.other_chars += reasoning_content.max(reasoning);
+        self.has_content |= self.text_chars + self.other_chars > 0;
+    }
+}
+
+fn has_model(data: &[u8]) -> bool {
+    Members::of(data).any(|member| member.depth == 1 && member.key == b"model" && member.is_nonempty_string())
 }
 
 fn decode(data: &[u8], reading: &mut Reading) -> Seen {
