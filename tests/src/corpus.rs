@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// One recorded exchange.
@@ -61,7 +61,8 @@ pub struct Expected {
     pub total_tokens: Option<u64>,
     /// Whether the answer reached its proper end.
     pub completed: bool,
-    /// The raw stop reason.
+    /// The raw stop reason, as text also where it was a number.
+    #[serde(deserialize_with = "text_or_number")]
     pub stop_reason: Option<String>,
     /// The model as the provider spells it.
     pub model: Option<String>,
@@ -69,6 +70,11 @@ pub struct Expected {
     pub is_error: bool,
     /// The provider's error type.
     pub error_type: Option<String>,
+}
+
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let value = Option::<Value>::deserialize(deserializer)?;
+    Ok(value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
 }
 
 /// The recordings of a format, by name; `None`, said loudly, where there is no corpus.
