@@ -92,10 +92,63 @@ impl Encoding {
         let content: Box<dyn BufRead> = match self.content {
             Content::Identity => Box::new(body),
             Content::Gzip => buffered(MultiGzDecoder::new(body)),
-            Content::Deflate => buffered(ZlibDecoder::new(body)),
-            Content::Lz4 => buffered(FrameDecoder::new(body)),
+            Content::Deflate => buffered(ToTheEnd(ZlibDecoder::new(body))),
+            Content::Lz4 => buffered(ToTheEnd(FrameDecoder::new(Inside(body)))),
         };
         if self.native_blocks { Box::new(native::Decoder::new(content)) } else { content }
+    }
+}
+
+/// A decoder that ends where its format says so, driven to the end of the body: what stands behind is not lost.
+struct ToTheEnd<D>(D);
+
+/// A decoder that knows what it has not read.
+trait Decoder: Read {
+    /// Whether a body may hold several documents one behind another. Clients send one LZ4 frame per block.
+    const REPEATS: bool;
+
+    fn rest(&mut self) -> &mut Body;
+}
+
+impl Decoder for FrameDecoder<Inside> {
+    const REPEATS: bool = true;
+
+    fn rest(&mut self) -> &mut Body {
+        &mut self.get_mut().0
+    }
+}
+
+impl Decoder for ZlibDecoder<Body> {
+    const REPEATS: bool = false;
+
+    fn rest(&mut self) -> &mut Body {
+        self.get_mut()
+    }
+}
+
+/// A body whose end is an error: the LZ4 decoder reads only inside of frames, and takes an end there for a frame's own.
+struct Inside(Body);
+
+impl Read for Inside {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 if !buffer.is_empty() => Err(io::Error::new(io::ErrorKind::InvalidData, "the last frame is cut short")),
+            read => Ok(read),
+        }
+    }
+}
+
+impl<D: Decoder> Read for ToTheEnd<D> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.0.read(buffer)?;
+            if read > 0 || buffer.is_empty() || self.0.rest().fill_buf()?.is_empty() {
+                return Ok(read);
+            }
+            if !D::REPEATS {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "there is something behind its end"));
+            }
+        }
     }
 }
 
@@ -115,6 +168,8 @@ impl Exception {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     fn read(pieces: Vec<Piece>, encoding: Encoding) -> Result<Vec<u8>, u16> {
@@ -136,25 +191,46 @@ mod tests {
         assert_eq!(read(vec![], Encoding::default()), Err(210));
     }
 
-    #[test]
-    fn content_encodings_are_undone() {
-        use std::io::Write;
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(b"hello").expect("writes");
-        let gzip = gzip.finish().expect("finishes");
-        let (first, second) = gzip.split_at(7);
-        let pieces = || {
-            vec![Piece::Data(Bytes::copy_from_slice(first)), Piece::Data(Bytes::copy_from_slice(second)), Piece::End]
-        };
-        let encoding = Encoding { content: Content::Gzip, native_blocks: false };
-        assert_eq!(read(pieces(), encoding), Ok(b"hello".to_vec()));
-        assert_eq!(read(vec![Piece::Data(Bytes::copy_from_slice(first))], encoding), Err(210));
-        assert_eq!(read(vec![Piece::Data(Bytes::from_static(b"no gzip at all")), Piece::End], encoding), Err(271));
+    fn gzip(data: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(data).and_then(|()| encoder.finish()).expect("compressed")
+    }
 
-        let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
-        lz4.write_all(&native::compress(b"both")).expect("writes");
-        let lz4 = Bytes::from(lz4.finish().expect("finishes"));
+    fn deflate(data: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(data).and_then(|()| encoder.finish()).expect("compressed")
+    }
+
+    fn lz4(data: &[u8]) -> Vec<u8> {
+        let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        encoder.write_all(data).expect("compressed");
+        encoder.finish().expect("compressed")
+    }
+
+    /// The bytes in two pieces, and the end.
+    fn pieces(bytes: &[u8]) -> Vec<Piece> {
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        vec![Piece::Data(Bytes::copy_from_slice(first)), Piece::Data(Bytes::copy_from_slice(second)), Piece::End]
+    }
+
+    #[test]
+    fn content_encodings_are_undone_to_the_last_byte() {
+        for (content, encode) in
+            [(Content::Gzip, gzip as fn(&[u8]) -> Vec<u8>), (Content::Deflate, deflate), (Content::Lz4, lz4)]
+        {
+            let encoding = Encoding { content, native_blocks: false };
+            let once = encode(b"hello ");
+            assert_eq!(read(pieces(&once), encoding), Ok(b"hello ".to_vec()), "{content:?}");
+            let twice = [once.clone(), encode(b"world")].concat();
+            let expected = if content == Content::Deflate { Err(271) } else { Ok(b"hello world".to_vec()) };
+            assert_eq!(read(pieces(&twice), encoding), expected, "{content:?} twice");
+            for cut in 1..once.len() {
+                assert!(read(pieces(&once[..cut]), encoding).is_err(), "{content:?} cut at {cut}");
+            }
+            assert!(read(pieces(&[once, b"garbage".to_vec()].concat()), encoding).is_err(), "{content:?} and garbage");
+            assert!(read(pieces(b"nothing of the kind"), encoding).is_err(), "{content:?}");
+        }
         let encoding = Encoding { content: Content::Lz4, native_blocks: true };
-        assert_eq!(read(vec![Piece::Data(lz4), Piece::End], encoding), Ok(b"both".to_vec()));
+        assert_eq!(read(pieces(&lz4(&native::compress(b"both"))), encoding), Ok(b"both".to_vec()));
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use lz4_flex::frame::FrameEncoder;
+use lz4_flex::frame::{BlockSize, FrameEncoder, FrameInfo};
 
 use super::native;
 
@@ -59,7 +59,11 @@ impl Encoder {
             Wanted::NativeBlocks => Self::NativeBlocks,
             Wanted::Gzip => Self::Gzip(GzEncoder::new(Vec::new(), Compression::fast())),
             Wanted::Deflate => Self::Deflate(ZlibEncoder::new(Vec::new(), Compression::fast())),
-            Wanted::Lz4 => Self::Lz4(Box::new(FrameEncoder::new(Vec::new()))),
+            Wanted::Lz4 => {
+                // As a server does; and there are clients that take a read without a whole block for the end.
+                let info = FrameInfo::new().block_size(BlockSize::Max64KB);
+                Self::Lz4(Box::new(FrameEncoder::with_frame_info(info, Vec::new())))
+            }
         }
     }
 
