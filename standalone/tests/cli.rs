@@ -1,21 +1,15 @@
 //! The `weir` binary from outside: exit codes, messages, and what it serves.
 #![expect(clippy::unwrap_used, reason = "a test reports by failing")]
 
+mod running;
+
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const DEADLINE: Duration = Duration::from_secs(20);
-
-fn weir(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-    command.args(arguments).env_remove("WEIR_NATS__URL").env_remove("WEIR_CLICKHOUSE__URL");
-    command
-}
+use self::running::{Running, eventually, request, simulator, terminate, weir};
 
 fn run(arguments: &[&str]) -> Output {
     weir(arguments).output().unwrap()
@@ -29,25 +23,6 @@ fn file(folder: &TempDir, content: &str) -> PathBuf {
     let path = folder.path().join("weir.toml");
     std::fs::write(&path, content).unwrap();
     path
-}
-
-/// Checks until it holds.
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// A child that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]
@@ -117,23 +92,9 @@ fn a_taken_port_is_told_before_anything_is_started() {
     assert!(!data.exists());
 }
 
-fn request(address: &str, head: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    write!(stream, "{head} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n").unwrap();
-    write!(stream, "anthropic-version: 2023-06-01\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
 #[test]
 fn the_simulated_provider_serves_and_ends_when_told() {
-    let mut command = weir(&["simulate", "--listen", "127.0.0.1:0", "--first-token", "0ms", "--per-token", "0ms"]);
-    let mut running = Running(command.stdout(Stdio::piped()).spawn().unwrap());
-    let mut line = String::new();
-    BufReader::new(running.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.split("http://").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    let (mut running, address) = simulator("0ms");
     let body =
         r#"{"model":"claude-sonnet-4-5","max_tokens":50,"stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
     let stream = request(&address, "POST /v1/messages", body);
@@ -202,10 +163,6 @@ fn a_program_that_was_ready_and_dies_is_started_again() {
     drop(running.0.stdin.take());
     eventually("the supervisor ends", || running.0.try_wait().unwrap().is_some());
     assert!(ids().into_iter().all(|id| !is_alive(id)));
-}
-
-fn terminate(id: u32) {
-    assert!(Command::new("kill").args(["-TERM", &id.to_string()]).status().unwrap().success());
 }
 
 /// Whether a process runs; one that has ended and was not waited for does not.
