@@ -7,6 +7,7 @@ use super::openai_chat::stream::Seen;
 use super::own_error::OwnError;
 use super::reading::Reading;
 use super::{anthropic, gemini, openai_chat, openai_responses};
+use crate::upstream::json_array;
 use crate::upstream::sse::{Decoder, Event, Kind, Open};
 
 /// The most that is held back of an unfinished event that may turn out to be the usage chunk; those have 2 KiB at most.
@@ -33,7 +34,7 @@ enum Framing {
     Sse(Decoder),
     /// Gemini's, before its first byte that is no white space tells which of the two it is.
     Undecided(Decoder),
-    Array(gemini::array::Decoder),
+    Array(json_array::Decoder),
 }
 
 #[derive(Debug)]
@@ -170,7 +171,7 @@ impl Framing {
         let Self::Undecided(sse) = self else { return };
         *self = match chunk.trim_ascii_start().first() {
             None => return,
-            Some(b'[') => Self::Array(gemini::array::Decoder::default()),
+            Some(b'[') => Self::Array(json_array::Decoder::default()),
             Some(_) => Self::Sse(std::mem::take(sse)),
         };
     }

@@ -2,3 +2,4 @@
 
 pub mod client;
 pub mod sse;
+pub mod json_array;

@@ -4,7 +4,6 @@ pub(super) mod endpoint;
 pub(super) mod request;
 pub(super) mod response;
 pub(super) mod stream;
-pub(super) mod array;
 pub(super) mod usage;
 pub(super) mod error;
 

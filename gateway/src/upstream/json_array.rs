@@ -1,12 +1,12 @@
-//! The JSON array that a stream without `alt=sse` is: its elements, as they come, in any chunking.
+//! A stream that is one JSON array (Gemini without `alt=sse`): its elements, as they come, in any chunking.
 
 use memchr::memchr2;
 
-use crate::upstream::sse::{EVENT_MAX_BYTES, Event, Kind};
+use super::sse::{EVENT_MAX_BYTES, Event, Kind};
 
 /// The reader's state between chunks.
 #[derive(Debug, Default)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     /// Open brackets, the outermost included.
     depth: u32,
     is_in_string: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     /// Takes the next chunk, and shows each element that it completes as an event.
-    pub(crate) fn push(&mut self, chunk: &[u8], mut visit: impl FnMut(Event<'_>)) {
+    pub fn push(&mut self, chunk: &[u8], mut visit: impl FnMut(Event<'_>)) {
         // Where the element at hand begins in this chunk.
         let mut start = (self.depth > 1).then_some(0);
         let mut at = 0;
@@ -59,12 +59,12 @@ impl Decoder {
     }
 
     /// Whether the array has been closed: the stream's proper end.
-    pub(crate) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.is_closed
     }
 
     /// The bytes that make room for one more element, if the array stands where it can have one.
-    pub(crate) fn opening(&self) -> &'static [u8] {
+    pub fn opening(&self) -> &'static [u8] {
         match (self.depth, self.elements) {
             (0, _) => b"[",
             (1, 0) => b"",
