@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use schemas::money::Pico;
-use schemas::outcome::Outcome;
+use schemas::money::{Factor, Pico};
+use schemas::outcome::{Format, Outcome};
+use schemas::price::Book;
+use schemas::time::Timestamp;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -79,6 +81,7 @@ pub(super) struct Books {
     pub(super) rows: Vec<Row>,
     pub(super) used: Vec<Used>,
     pub(super) costs: Vec<Cost>,
+    pub(super) prices: Book,
 }
 
 impl Books {
@@ -88,7 +91,7 @@ impl Books {
         checks.extend(self.of_requests());
         checks.extend(self.of_answers());
         checks.extend(self.of_tokens());
-        checks.push(self.of_money());
+        checks.extend(self.of_money());
         checks
     }
 
@@ -134,7 +137,7 @@ impl Books {
             .tally
             .answers
             .iter()
-            .filter(|answer| answer.ending == Ending::Completed && !answer.usage_reported)
+            .filter(|answer| answer.usage.is_known() && !answer.usage_reported)
             .filter_map(|answer| rows.get(answer.request_id.as_str())?.first().copied())
             .collect();
         [
@@ -170,12 +173,24 @@ impl Books {
         })
     }
 
-    /// The bill is the sum of its rows.
-    fn of_money(&self) -> Check {
+    /// The bill is the sum of its rows, and what the provider's list prices make of what it has served.
+    fn of_money(&self) -> [Check; 2] {
         let sum = |amounts: &mut dyn Iterator<Item = Pico>| amounts.fold(Pico(0), |sum, amount| Pico(sum.0 + amount.0));
         let rows = sum(&mut self.rows.iter().filter_map(|row| row.cost_usd));
         let bill = sum(&mut self.costs.iter().filter_map(|cost| cost.cost_usd));
-        Check::new("US dollars, sum of rows = bill", rows, bill)
+        let listed = sum(&mut told(&self.tally).filter_map(|answer| self.list_price(answer)));
+        let ordinary = self.costs.iter().filter(|cost| cost.client.as_deref() != Some(DRILLS.name));
+        let charged = sum(&mut ordinary.filter_map(|cost| cost.cost_usd));
+        [
+            Check::new("US dollars, list prices of what was served = bill", listed, charged),
+            Check::new("US dollars with the drills, sum of rows = bill", rows, bill),
+        ]
+    }
+
+    fn list_price(&self, answer: &Answer) -> Option<Pico> {
+        let provider = if answer.format == Format::Anthropic { "anthropic" } else { "openai" };
+        let price = self.prices.find(provider, &[&answer.model], Timestamp::now())?;
+        price.cost(&answer.usage, Factor::ONE)
     }
 }
 

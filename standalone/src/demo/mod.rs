@@ -13,6 +13,7 @@ mod tests;
 use std::path::Path;
 use std::time::Duration;
 
+use schemas::price::Book;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::accounting::Books;
@@ -34,6 +35,9 @@ pub enum Error {
     /// The configuration that the demo writes is wrong: a mistake of ours, or an override in the environment.
     #[error("the demo's configuration: {0}")]
     Configuration(#[from] schemas::config::Mistakes),
+    /// The price book that ships with Weir is wrong.
+    #[error(transparent)]
+    Prices(#[from] schemas::price::InvalidBook),
     /// What was recorded cannot be read.
     #[error(transparent)]
     Readback(#[from] readback::Error),
@@ -143,7 +147,8 @@ async fn tell(readback: &Readback, addresses: &Addresses, simulator: &Simulator)
     let analytics = addresses.analytics.to_string();
     terminal::out(report::bill(&analytics, &costs, &used));
     terminal::out(report::outcomes(&analytics, &outcomes));
-    let books = Books { sent, tally: simulator.tally(), rows, used, costs };
+    let prices = Book::builtin()?;
+    let books = Books { sent, tally: simulator.tally(), rows, used, costs, prices };
     let checks = books.checks();
     terminal::out(report::accounting(&checks));
     for difference in books.differences() {

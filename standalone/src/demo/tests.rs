@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use schemas::config::Config;
 use schemas::money::Pico;
 use schemas::outcome::{Format, Outcome};
+use schemas::price::Book;
 use schemas::usage::Usage;
 use uuid::Uuid;
 
@@ -12,6 +13,24 @@ use super::accounting::{Books, Row, Sent};
 use super::readback::{Cost, Used};
 use super::script::{self, CLIENTS, DRILLS};
 use crate::simulate::{Answer, Ending, Options, Simulator, Tally};
+
+/// A dollar per million fresh tokens and ten times that for output, cached tokens at half and twice the price.
+const PRICES: &str = r#"
+[[prices]]
+id = "p"
+provider = "openai"
+first_party = true
+models = ["gpt-4o-mini"]
+valid_from = "2024-01-01T00:00:00Z"
+source = "https://example.com"
+input = "1"
+output = "10"
+cache_read = "0.5"
+cache_write_5m = "2"
+cache_write_1h = "2"
+"#;
+/// 30 fresh, 50 read, 20 written, 40 of output: 30 + 25 + 40 + 400 millionths of a dollar.
+const COST: Pico = Pico(495_000_000);
 
 fn usage() -> Usage {
     Usage {
@@ -29,8 +48,8 @@ fn answer(request_id: &str, usage_reported: bool) -> Answer {
     Answer {
         request_id: request_id.to_owned(),
         response_id: String::new(),
-        format: Format::Anthropic,
-        model: "m".to_owned(),
+        format: Format::OpenaiChat,
+        model: "gpt-4o-mini".to_owned(),
         stream: true,
         ending: Ending::Completed,
         status: 200,
@@ -53,7 +72,7 @@ fn row(id: u128, outcome: Outcome, upstream: &str, known: bool) -> Row {
         cache_write_1h_tokens: count(5),
         output_tokens: count(40),
         reasoning_tokens: count(10),
-        cost_usd: Some(Pico(7)).filter(|_| known),
+        cost_usd: Some(COST).filter(|_| known),
     }
 }
 
@@ -78,7 +97,13 @@ fn used(client: &str, known: bool) -> Used {
 /// Three requests: one whole answer, one without usage, one refused at the door.
 fn books() -> Books {
     let sent = |id, expected| Sent { request_id: Some(Uuid::from_u128(id)), status: Some(200), expected };
-    let cost = |cost_usd| Cost { client: None, model: None, requests: 1, unpriced_requests: 0, cost_usd };
+    let cost = |client: &str, cost_usd| Cost {
+        client: Some(client.to_owned()),
+        model: None,
+        requests: 1,
+        unpriced_requests: 0,
+        cost_usd,
+    };
     Books {
         sent: vec![sent(1, Outcome::Completed), sent(2, Outcome::Completed), sent(3, Outcome::Rejected)],
         tally: Tally { answers: [answer("a", true), answer("b", false)].into(), ..Tally::default() },
@@ -88,7 +113,8 @@ fn books() -> Books {
             row(3, Outcome::Rejected, "", false),
         ],
         used: vec![used("search", true), used(DRILLS.name, false)],
-        costs: vec![cost(Some(Pico(7))), cost(None)],
+        costs: vec![cost("search", Some(COST)), cost(DRILLS.name, None)],
+        prices: Book::parse(PRICES).unwrap(),
     }
 }
 
@@ -143,8 +169,21 @@ fn a_guess_that_is_passed_off_as_known_is_noticed() {
 }
 
 #[test]
+fn an_answer_broken_off_is_not_known_either() {
+    let broken = failing(|books| {
+        books.tally.answers[1].ending = Ending::Broken;
+        books.rows[1] = Row { cost_usd: None, ..row(2, Outcome::Completed, "b", true) };
+    });
+    assert_eq!(broken, ["answers without usage that a row calls known"]);
+}
+
+#[test]
 fn a_bill_that_is_off_by_the_last_digit_is_noticed() {
-    assert_eq!(failing(|books| books.costs[0].cost_usd = Some(Pico(8))), ["US dollars, sum of rows = bill"]);
+    let off = Some(Pico(COST.0 + 1));
+    let (listed, summed) =
+        ("US dollars, list prices of what was served = bill", "US dollars with the drills, sum of rows = bill");
+    assert_eq!(failing(|books| books.costs[0].cost_usd = off), [listed, summed]);
+    assert_eq!(failing(|books| books.rows[0].cost_usd = off), [summed]);
 }
 
 #[test]
