@@ -24,7 +24,7 @@ pub mod gemini;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
-mod splits;
+mod properties;
 
 use bytes::Bytes;
 use http::HeaderMap;
