@@ -12,7 +12,7 @@ use crate::terminal;
 
 /// Serves the simulated provider: Anthropic Messages and OpenAI Chat Completions, faults on demand, and a tally.
 ///
-/// A fault is asked for by the model's name (`claude-sonnet-4-5-sim-cut`) or the header `x-simulate`: error-<status>,
+/// A fault is asked for by the model's name (`claude-sonnet-5-5-sim-cut`) or the header `x-simulate`: error-<status>,
 /// html, drop, hang, silent, cut, stall, stream-error, slow, no-usage. `GET /tally` tells what was served.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -108,8 +108,8 @@ name = "openai"
     );
     for model in &MODELS {
         text += &format!(
-            "\n[[models]]\nname = \"{}\"\n  [[models.routes]]\n  endpoint = \"{}\"\n  model = \"{}\"\n",
-            model.name, model.endpoint, model.upstream
+            "\n[[models]]\nname = \"{}\"\n  [[models.routes]]\n  endpoint = \"{}\"\n",
+            model.name, model.endpoint
         );
     }
     for client in &CLIENTS {

@@ -7,7 +7,7 @@ use schemas::money::Pico;
 use super::accounting::Check;
 use super::configuration::Addresses;
 use super::readback::{Cost, Used};
-use super::script::CLIENTS;
+use super::script::{CLIENTS, MODELS};
 use crate::terminal::{Align, table};
 
 /// The bill by client and model, as analytics tells it.
@@ -96,7 +96,7 @@ pub(super) fn accounting(checks: &[Check]) -> String {
 /// What can be tried while everything stays up.
 pub(super) fn stays(addresses: &Addresses) -> String {
     let Addresses { gateway, gateway_ops, recorder_ops, analytics, provider, clickhouse, database } = addresses;
-    let key = CLIENTS[0].key;
+    let (key, model) = (CLIENTS[0].key, MODELS[0].name);
     let mut text = String::from("\nEverything stays up until Ctrl-C.\n\n");
     let _ = write!(
         text,
@@ -107,7 +107,7 @@ pub(super) fn stays(addresses: &Addresses) -> String {
   ClickHouse  {clickhouse}   database {database}
 
   curl -N http://{gateway}/v1/messages -H 'x-api-key: {key}' -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' \
-    -d '{{"model": "claude-sonnet-4-5", "max_tokens": 300, "stream": true, "messages": [{{"role": "user", "content": "How high is the water?"}}]}}'
+    -d '{{"model": "{model}", "max_tokens": 300, "stream": true, "messages": [{{"role": "user", "content": "How high is the water?"}}]}}'
   curl '{clickhouse}/?database={database}' -d 'SELECT client, model, count(), sum(output_tokens), sum(cost_usd) FROM requests FINAL GROUP BY ALL FORMAT PrettyCompact'
 "#
     );

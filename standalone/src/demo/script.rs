@@ -17,7 +17,6 @@ pub(super) struct Client {
 pub(super) struct Model {
     pub(super) name: &'static str,
     pub(super) endpoint: &'static str,
-    pub(super) upstream: &'static str,
     pub(super) format: Format,
 }
 
@@ -32,25 +31,10 @@ pub(super) const CLIENTS: [Client; 4] = [
 ];
 
 pub(super) const MODELS: [Model; 4] = [
-    Model {
-        name: "claude-sonnet-4-5",
-        endpoint: "anthropic-api",
-        upstream: "claude-sonnet-4-5-20250929",
-        format: Format::Anthropic,
-    },
-    Model {
-        name: "claude-haiku-4-5",
-        endpoint: "anthropic-api",
-        upstream: "claude-haiku-4-5-20251001",
-        format: Format::Anthropic,
-    },
-    Model {
-        name: "gpt-4o-mini",
-        endpoint: "openai-api",
-        upstream: "gpt-4o-mini-2024-07-18",
-        format: Format::OpenaiChat,
-    },
-    Model { name: "gpt-5", endpoint: "openai-api", upstream: "gpt-5-2025-08-07", format: Format::OpenaiChat },
+    Model { name: "claude-sonnet-5-5", endpoint: "anthropic-api", format: Format::Anthropic },
+    Model { name: "claude-haiku-5-5", endpoint: "anthropic-api", format: Format::Anthropic },
+    Model { name: "gpt-4.1-mini", endpoint: "openai-api", format: Format::OpenaiChat },
+    Model { name: "gpt-5.4", endpoint: "openai-api", format: Format::OpenaiChat },
 ];
 
 /// One request to send.

@@ -114,7 +114,7 @@ fn thinks(format: Format, model: &str, body: &Value) -> bool {
         Format::Anthropic => {
             matches!(body.pointer("/thinking/type").and_then(Value::as_str), Some("enabled" | "adaptive"))
         }
-        _ => ["o1", "o3", "o4", "gpt-5"].iter().any(|family| model.starts_with(family)),
+        _ => ["o1", "o3", "o4", "gpt-5", "gpt-6"].iter().any(|family| model.starts_with(family)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Faults on demand: `claude-sonnet-4-5-sim-cut` as the model's name, or the header `x-simulate: cut`.
+//! Faults on demand: `claude-sonnet-5-5-sim-cut` as the model's name, or the header `x-simulate: cut`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -66,7 +66,7 @@ impl Default for Options {
             output_tokens: 20..=200,
             tokens_per_event: 1,
             key: None,
-            models: ["claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5", "gpt-5", "gpt-4o", "gpt-4o-mini"]
+            models: ["claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5", "gpt-5.4", "gpt-4.1", "gpt-4.1-mini"]
                 .map(str::to_owned)
                 .to_vec(),
             answers_max: 100_000,
