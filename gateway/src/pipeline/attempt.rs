@@ -6,11 +6,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use schemas::config::Secret;
 use schemas::events::{Candidate, ErrorNote};
-use schemas::outcome::ErrorClass;
+use schemas::outcome::{ErrorClass, Format};
 
 use super::route::Routed;
 use crate::app::App;
@@ -53,6 +54,8 @@ pub(super) struct Failure {
     pub(super) class: ErrorClass,
     pub(super) error: UpstreamError,
     pub(super) status: Option<StatusCode>,
+    /// What had been read of its answer.
+    pub(super) reading: Option<Box<Reading>>,
     /// The provider's own error answer, if it gave one.
     pub(super) answer: Option<Box<ErrorAnswer>>,
 }
@@ -74,7 +77,7 @@ const ERROR_MAX_BYTES: usize = 1 << 20;
 impl Failure {
     pub(super) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         let error = UpstreamError { message: message.into(), ..UpstreamError::default() };
-        Self { class, error, status: None, answer: None }
+        Self { class, error, status: None, reading: None, answer: None }
     }
 
     pub(super) fn note(&self) -> ErrorNote {
@@ -92,14 +95,15 @@ pub(super) async fn attempt(call: &Call<'_>, event: &mut Candidate) -> Result<An
     let limit = first_byte.min(call.deadline);
     let result = tokio::time::timeout_at(limit.into(), exchange(call, event, started)).await;
     event.duration_ms = millis(started.elapsed());
-    result.unwrap_or_else(|_| {
+    let result = result.unwrap_or_else(|_| {
         let (class, waited) = if limit == call.deadline {
             (ErrorClass::TotalTimeout, timeouts.total.0)
         } else {
             (ErrorClass::UpstreamTimeout, timeouts.first_byte.0)
         };
         Err(Failure::new(class, format!("the provider sent no content within {} s", waited.as_secs_f64())))
-    })
+    });
+    result.map_err(|failure| failure.without_secret(call.candidate.target.secret.as_ref()))
 }
 
 async fn exchange(call: &Call<'_>, event: &mut Candidate, started: Instant) -> Result<Answer, Failure> {
@@ -108,17 +112,41 @@ async fn exchange(call: &Call<'_>, event: &mut Candidate, started: Instant) -> R
     event.headers_ms = Some(millis(started.elapsed()));
     let status = response.status();
     event.status = Some(status.as_u16());
-    let (head, upstream) = axum::http::Response::<reqwest::Body>::from(response).into_parts();
+    let (head, mut upstream) = axum::http::Response::<reqwest::Body>::from(response).into_parts();
     let headers = head.headers;
     let answer = if !status.is_success() {
         Err(refused(call, event, status, headers, upstream).await)
-    } else if call.routed.peeked.stream && !is_plain(call, &headers) {
-        stream(call, event, hides_usage, Opened::begin(call, status, headers, upstream, hides_usage)).await
     } else {
-        whole(call, event, status, headers, upstream).await
+        let beginning = if call.routed.peeked.stream { beginning(&mut upstream).await? } else { Bytes::new() };
+        if call.routed.peeked.stream && !is_plain(call, &headers, &beginning) {
+            let reader = StreamReader::new(call.candidate.target.format, hides_usage);
+            let opened = Box::new(Opened { status, headers, held: VecDeque::new(), reader, upstream });
+            stream(call, event, beginning, opened).await
+        } else {
+            whole(call, event, Arrived { status, headers, beginning, upstream }).await
+        }
     };
     event.first_content_ms = answer.is_ok().then(|| millis(started.elapsed()));
     answer.map_err(|failure| Failure { status: Some(status), ..failure })
+}
+
+impl Failure {
+    /// Some providers quote the key that they refuse. Ours is nobody's business: this is the one place where a
+    /// provider's bytes are changed.
+    fn without_secret(mut self, secret: Option<&Secret>) -> Self {
+        let Some(secret) = secret.map(Secret::expose).filter(|secret| !secret.is_empty()) else { return self };
+        for text in [&mut self.error.kind, &mut self.error.message] {
+            if text.contains(secret) {
+                *text = text.replace(secret, "***");
+            }
+        }
+        if let Some(answer) = &mut self.answer
+            && memchr::memmem::find(&answer.body, secret.as_bytes()).is_some()
+        {
+            answer.body = String::from_utf8_lossy(&answer.body).replace(secret, "***").into();
+        }
+        self
+    }
 }
 
 /// The request to the provider: the client's, with our key instead of its own.
@@ -167,18 +195,46 @@ async fn refused(
         // A redirect is a wrong base_url: following it would carry our key elsewhere (W30).
         _ => ErrorClass::UpstreamInvalid,
     };
-    Failure { class, error, status: Some(status), answer: Some(Box::new(ErrorAnswer { status, headers, body })) }
+    let answer = Some(Box::new(ErrorAnswer { status, headers, body }));
+    Failure { class, error, status: Some(status), reading: None, answer }
+}
+
+/// A response whose body has begun.
+struct Arrived {
+    status: StatusCode,
+    headers: HeaderMap,
+    beginning: Bytes,
+    upstream: reqwest::Body,
+}
+
+/// The first bytes of a body up to one that is not white space: some providers send blanks while they think.
+async fn beginning(upstream: &mut reqwest::Body) -> Result<Bytes, Failure> {
+    let mut parts: Vec<Bytes> = Vec::new();
+    while let Some(frame) = upstream.frame().await {
+        let Ok(chunk) = frame.map_err(|error| cut(&error))?.into_data() else { continue };
+        let blank = chunk.iter().all(u8::is_ascii_whitespace);
+        parts.push(chunk);
+        if !blank {
+            break;
+        }
+    }
+    Ok(join(parts))
+}
+
+/// Whether an answer to a streaming request is a plain body after all. What it holds counts, not what it is called:
+/// recorded providers have sent streams as `application/json`.
+fn is_plain(call: &Call<'_>, headers: &HeaderMap, beginning: &[u8]) -> bool {
+    let first = beginning.iter().find(|byte| !byte.is_ascii_whitespace());
+    let json = matches!(first, Some(b'{' | b'['));
+    let gemini_array = call.candidate.target.format == Format::Gemini && formats::is_stream(Format::Gemini, headers);
+    json && !formats::is_event_stream(headers) && !gemini_array
 }
 
 /// A plain answer.
-async fn whole(
-    call: &Call<'_>,
-    event: &mut Candidate,
-    status: StatusCode,
-    headers: HeaderMap,
-    upstream: reqwest::Body,
-) -> Result<Answer, Failure> {
-    let body = collect(upstream, WHOLE_MAX_BYTES, &call.app.timeouts.total.0).await?;
+async fn whole(call: &Call<'_>, event: &mut Candidate, arrived: Arrived) -> Result<Answer, Failure> {
+    let Arrived { status, headers, beginning, upstream } = arrived;
+    let rest = collect(upstream, WHOLE_MAX_BYTES, &call.app.timeouts.total.0).await?;
+    let body = if beginning.is_empty() { rest } else { join(vec![beginning, rest]) };
     event.response_bytes = body.len() as u64;
     let reading = formats::read_body(call.candidate.target.format, &body);
     let Some(error) = reading.error.clone() else {
@@ -190,19 +246,17 @@ async fn whole(
     // An error inside a success: its bytes go to the client unchanged, under a status that says what they are.
     let told = error.status.and_then(|status| StatusCode::from_u16(status).ok()).filter(|s| !s.is_success());
     let answer = ErrorAnswer { status: told.unwrap_or(StatusCode::BAD_GATEWAY), headers, body };
-    Err(Failure { class: ErrorClass::UpstreamInBand, error, status: Some(status), answer: Some(Box::new(answer)) })
+    Err(in_band(error, &reading, status, answer))
 }
 
-impl Opened {
-    fn begin(
-        call: &Call<'_>,
-        status: StatusCode,
-        headers: HeaderMap,
-        upstream: reqwest::Body,
-        hides_usage: bool,
-    ) -> Self {
-        let reader = StreamReader::new(call.candidate.target.format, hides_usage);
-        Self { status, headers, held: VecDeque::new(), reader, upstream }
+/// An error inside a successful answer, with what was read before it.
+fn in_band(error: UpstreamError, reading: &Reading, status: StatusCode, answer: ErrorAnswer) -> Failure {
+    Failure {
+        class: ErrorClass::UpstreamInBand,
+        error,
+        status: Some(status),
+        reading: Some(Box::new(reading.clone())),
+        answer: Some(Box::new(answer)),
     }
 }
 
@@ -210,61 +264,60 @@ impl Opened {
 async fn stream(
     call: &Call<'_>,
     event: &mut Candidate,
-    hides_usage: bool,
-    mut opened: Opened,
+    beginning: Bytes,
+    mut opened: Box<Opened>,
 ) -> Result<Answer, Failure> {
     let mut held_bytes = 0;
-    let mut received = BytesMut::new();
+    let mut next = Some(beginning).filter(|chunk| !chunk.is_empty());
     loop {
-        let Some(frame) = opened.upstream.frame().await else { break };
-        let frame = frame.map_err(|error| cut(&error))?;
-        let Ok(chunk) = frame.into_data() else { continue };
+        let chunk = match next.take() {
+            Some(chunk) => chunk,
+            None => match opened.upstream.frame().await {
+                None => break,
+                Some(frame) => match frame.map_err(|error| cut(&error))?.into_data() {
+                    Ok(chunk) => chunk,
+                    Err(_trailers) => continue,
+                },
+            },
+        };
         event.response_bytes += chunk.len() as u64;
-        if held_bytes < SNIFF_BYTES && !hides_usage {
-            received.extend_from_slice(chunk.get(..chunk.len().min(SNIFF_BYTES)).unwrap_or_default());
-        }
         held_bytes += chunk.len();
         let forward = opened.reader.push(chunk);
         if !forward.is_empty() {
             opened.held.push_back(forward);
         }
+        // Content that came before an error is an answer that broke, however the two were cut into chunks.
         let reading = opened.reader.reading();
+        if reading.has_content || opened.reader.is_ended() || held_bytes > HELD_MAX_BYTES {
+            return Ok(Answer::Stream(opened));
+        }
         if reading.error.is_some() {
             break;
         }
-        if reading.has_content || opened.reader.is_ended() || held_bytes > HELD_MAX_BYTES {
-            return Ok(Answer::Stream(Box::new(opened)));
-        }
     }
-    no_content(call, opened, &received).await
+    no_content(call, opened).await
 }
 
-/// Bytes looked at to tell a web page or a plain JSON body from a stream.
-const SNIFF_BYTES: usize = 64;
-
 /// A stream that ended, or failed, before any content.
-async fn no_content(call: &Call<'_>, mut opened: Opened, received: &[u8]) -> Result<Answer, Failure> {
+async fn no_content(call: &Call<'_>, mut opened: Box<Opened>) -> Result<Answer, Failure> {
     let rest = collect_rest(&mut opened).await;
     let leftover = opened.reader.finish();
     let bytes: Bytes = opened.held.iter().chain([&rest, &leftover]).flat_map(|part| part.iter().copied()).collect();
     let reading = opened.reader.reading();
-    if let Some(error) = reading.error.clone() {
-        let Opened { status, headers, .. } = opened;
-        let answer = Some(Box::new(ErrorAnswer { status, headers, body: bytes }));
-        return Err(Failure { class: ErrorClass::UpstreamInBand, error, status: Some(status), answer });
-    }
-    if reading.has_content || reading.completed {
+    if reading.has_content || (reading.completed && reading.error.is_none()) {
         opened.held = VecDeque::from([bytes]);
         opened.upstream = reqwest::Body::default();
-        return Ok(Answer::Stream(Box::new(opened)));
+        return Ok(Answer::Stream(opened));
     }
-    // Not a stream at all: some providers answer a streaming request with a plain body and a vague content type.
-    if matches!(received.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'{' | b'[')) {
-        let reading = formats::read_body(call.candidate.target.format, &bytes);
-        if reading.error.is_none() {
-            let Opened { status, headers, .. } = opened;
-            return Ok(Answer::Whole(Box::new(Whole { status, headers, body: bytes, reading })));
-        }
+    if let Some(error) = reading.error.clone() {
+        let answer = ErrorAnswer { status: opened.status, headers: opened.headers.clone(), body: bytes };
+        return Err(in_band(error, reading, opened.status, answer));
+    }
+    // A plain body that calls itself a stream.
+    let whole = formats::read_body(call.candidate.target.format, &bytes);
+    if whole.error.is_none() {
+        let Opened { status, headers, .. } = *opened;
+        return Ok(Answer::Whole(Box::new(Whole { status, headers, body: bytes, reading: whole })));
     }
     let message =
         if bytes.is_empty() { "the provider's answer is empty" } else { "the provider's answer holds no content" };
@@ -321,13 +374,6 @@ fn cut(error: &reqwest::Error) -> Failure {
     let mut failure = unreachable(error);
     failure.class = ErrorClass::StreamCut;
     failure
-}
-
-/// Whether an answer to a streaming request is a plain body after all, by what it says of itself. A vague content type
-/// is no reason to hold a stream back: its first bytes will tell.
-fn is_plain(call: &Call<'_>, headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.to_ascii_lowercase().contains("json") && !formats::is_stream(call.candidate.target.format, headers)
 }
 
 pub(super) fn millis(duration: Duration) -> f64 {

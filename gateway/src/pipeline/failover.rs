@@ -36,6 +36,9 @@ pub(super) async fn failover(app: &App, ticket: &mut Ticket, routed: &Routed) ->
                 let (id, status) = (ticket.id(), failure.status.map(|status| status.as_u16()));
                 let endpoint = &candidate.target.endpoint;
                 tracing::warn!(request_id = %id, endpoint, class = %note.class, status, "attempt failed");
+                if let (Some(event), Some(reading)) = (ticket.candidate_mut(), &failure.reading) {
+                    event.usage = reading.usage;
+                }
                 ticket.candidate_failed(note);
                 last = failure;
                 if !may_try_next(last.class) {

@@ -55,6 +55,9 @@ pub(super) fn whole(mut ticket: Ticket, whole: Box<Whole>, left: bool) -> Respon
 /// Answers a request that no candidate could answer: with the provider's own error where there is one, else with ours.
 pub(super) fn fail(mut ticket: Ticket, failure: Failure, left: bool) -> Response<Body> {
     let note = failure.note();
+    if let Some(reading) = &failure.reading {
+        account::apply(&mut ticket.receipt, reading);
+    }
     ticket.receipt.upstream_status = failure.status.map(|status| status.as_u16());
     let response = match failure.answer {
         Some(answer) => {
