@@ -73,6 +73,8 @@ const HELD_MAX_BYTES: usize = 1 << 20;
 const WHOLE_MAX_BYTES: usize = 64 << 20;
 /// Most bytes of an error answer.
 const ERROR_MAX_BYTES: usize = 1 << 20;
+/// Shorter secrets are placeholders of keyless servers (`none`, `local`), and ordinary words of an error message.
+const SECRET_MIN_BYTES: usize = 12;
 
 impl Failure {
     pub(super) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
@@ -134,7 +136,9 @@ impl Failure {
     /// Some providers quote the key that they refuse. Ours is nobody's business: this is the one place where a
     /// provider's bytes are changed.
     fn without_secret(mut self, secret: Option<&Secret>) -> Self {
-        let Some(secret) = secret.map(Secret::expose).filter(|secret| !secret.is_empty()) else { return self };
+        let Some(secret) = secret.map(Secret::expose).filter(|secret| secret.len() >= SECRET_MIN_BYTES) else {
+            return self;
+        };
         for text in [&mut self.error.kind, &mut self.error.message] {
             if text.contains(secret) {
                 *text = text.replace(secret, "***");
