@@ -38,7 +38,7 @@ impl Nats {
     ) -> Result<Self, Error> {
         let first = config.url.split(',').next().unwrap_or_default().trim();
         let url = Url::parse(first).ok();
-        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default().to_owned();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let port = url.as_ref().and_then(Url::port).unwrap_or(4222);
         let mut addresses = tokio::net::lookup_host((host.as_str(), port)).await.into_iter().flatten();
         let Some(address) = addresses.next() else {
