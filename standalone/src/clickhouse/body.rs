@@ -91,16 +91,25 @@ impl Encoding {
     pub(super) fn decode(self, body: Body) -> Box<dyn BufRead> {
         let content: Box<dyn BufRead> = match self.content {
             Content::Identity => Box::new(body),
-            Content::Gzip => buffered(MultiGzDecoder::new(body)),
-            Content::Deflate => buffered(ToTheEnd(ZlibDecoder::new(body))),
-            Content::Lz4 => buffered(ToTheEnd(FrameDecoder::new(Inside(body)))),
+            Content::Gzip => buffered(ToTheEnd::new(MultiGzDecoder::new(body))),
+            Content::Deflate => buffered(ToTheEnd::new(ZlibDecoder::new(body))),
+            Content::Lz4 => buffered(ToTheEnd::new(FrameDecoder::new(Inside(body)))),
         };
         if self.native_blocks { Box::new(native::Decoder::new(content)) } else { content }
     }
 }
 
 /// A decoder that ends where its format says so, driven to the end of the body: what stands behind is not lost.
-struct ToTheEnd<D>(D);
+struct ToTheEnd<D> {
+    decoder: D,
+    begun: bool,
+}
+
+impl<D> ToTheEnd<D> {
+    fn new(decoder: D) -> Self {
+        Self { decoder, begun: false }
+    }
+}
 
 /// A decoder that knows what it has not read.
 trait Decoder: Read {
@@ -115,6 +124,14 @@ impl Decoder for FrameDecoder<Inside> {
 
     fn rest(&mut self) -> &mut Body {
         &mut self.get_mut().0
+    }
+}
+
+impl Decoder for MultiGzDecoder<Body> {
+    const REPEATS: bool = true;
+
+    fn rest(&mut self) -> &mut Body {
+        self.get_mut()
     }
 }
 
@@ -140,9 +157,13 @@ impl Read for Inside {
 
 impl<D: Decoder> Read for ToTheEnd<D> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.begun && self.decoder.rest().fill_buf()?.is_empty() {
+            return Ok(0);
+        }
+        self.begun = true;
         loop {
-            let read = self.0.read(buffer)?;
-            if read > 0 || buffer.is_empty() || self.0.rest().fill_buf()?.is_empty() {
+            let read = self.decoder.read(buffer)?;
+            if read > 0 || buffer.is_empty() || self.decoder.rest().fill_buf()?.is_empty() {
                 return Ok(read);
             }
             if !D::REPEATS {
@@ -219,6 +240,7 @@ mod tests {
             [(Content::Gzip, gzip as fn(&[u8]) -> Vec<u8>), (Content::Deflate, deflate), (Content::Lz4, lz4)]
         {
             let encoding = Encoding { content, native_blocks: false };
+            assert_eq!(read(vec![Piece::End], encoding), Ok(Vec::new()), "{content:?} of nothing");
             let once = encode(b"hello ");
             assert_eq!(read(pieces(&once), encoding), Ok(b"hello ".to_vec()), "{content:?}");
             let twice = [once.clone(), encode(b"world")].concat();

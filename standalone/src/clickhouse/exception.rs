@@ -40,6 +40,7 @@ exceptions! {
     query_is_too_large = 229, "QUERY_IS_TOO_LARGE";
     cannot_decompress = 271, "CANNOT_DECOMPRESS";
     outfile_not_allowed = 358, "INTO_OUTFILE_NOT_ALLOWED";
+    access_denied = 497, "ACCESS_DENIED";
     unknown_role = 511, "UNKNOWN_ROLE";
     authentication_failed = 516, "AUTHENTICATION_FAILED";
     unknown_exception = 1002, "UNKNOWN_EXCEPTION";

@@ -23,7 +23,7 @@ use super::engine::Engine;
 use super::exception::Exception;
 use super::execute::{self, Cancel, Running};
 use super::reply::{self, Arrival, Reply};
-use super::request::{Call, Credentials, url_pairs};
+use super::request::{Call, Credentials, refuse_web_pages, url_pairs};
 
 /// Statements that run at the same time; further ones wait. Each has a thread.
 const STATEMENTS_AT_ONCE: usize = 100;
@@ -102,6 +102,7 @@ async fn root(State(shared): State<Arc<Shared>>, request: Request) -> Response {
 /// Lets the request in and takes it apart.
 async fn read(shared: &Shared, parts: &request::Parts, body: &mut Body) -> Result<Call, Exception> {
     let mut pairs = url_pairs(parts.uri.query());
+    refuse_web_pages(&parts.headers)?;
     shared.credentials.check(&parts.headers, &pairs)?;
     if let Some(boundary) = content_type(&parts.headers).and_then(|name| multer::parse_boundary(name).ok()) {
         pairs.extend(form(std::mem::take(body), boundary).await?);

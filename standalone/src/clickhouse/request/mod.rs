@@ -61,6 +61,30 @@ pub(super) struct Credentials {
     pub(super) password: String,
 }
 
+/// Refuses what a web page in the user's browser has sent. The engine reads every file of this user, so no page may talk
+/// to it: neither one that names another origin, nor one whose own name has been made to point here.
+pub(super) fn refuse_web_pages(headers: &HeaderMap) -> Result<(), Exception> {
+    let host = text(headers, header::HOST.as_str()).map(without_port);
+    if !host.is_none_or(|host| matches!(host, "127.0.0.1" | "localhost" | "[::1]")) {
+        return Err(Exception::access_denied("This server answers to 127.0.0.1, [::1] and localhost only"));
+    }
+    let origin = text(headers, header::ORIGIN.as_str());
+    let is_same = |origin: &str| {
+        text(headers, header::HOST.as_str()).is_some_and(|host| origin.strip_prefix("http://") == Some(host))
+    };
+    if origin.is_some_and(|origin| !is_same(origin)) {
+        return Err(Exception::access_denied("This server does not answer to pages of other origins"));
+    }
+    Ok(())
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
 /// Pairs of the URL's query string.
 pub(super) fn url_pairs(query: Option<&str>) -> Vec<(String, String)> {
     form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect()

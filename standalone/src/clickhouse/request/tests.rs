@@ -82,3 +82,16 @@ fn one_user_is_let_in_by_headers_basic_or_url() {
         assert!(!exception.text("1").contains("s3cret"), "{exception}");
     }
 }
+
+#[test]
+fn web_pages_are_kept_out() {
+    let refused = |headers: &[(&'static str, &'static str)]| refuse_web_pages(&header_map(headers)).is_err();
+    assert!(!refused(&[]));
+    assert!(!refused(&[("host", "127.0.0.1:8123")]));
+    assert!(!refused(&[("host", "localhost")]));
+    assert!(!refused(&[("host", "[::1]:8123"), ("origin", "http://[::1]:8123")]));
+    assert!(refused(&[("host", "127.0.0.1:8123"), ("origin", "https://evil.example")]));
+    assert!(refused(&[("host", "127.0.0.1:8123"), ("origin", "http://127.0.0.1:3000")]));
+    assert!(refused(&[("host", "127.0.0.1:8123"), ("origin", "null")]));
+    assert!(refused(&[("host", "evil.example:8123")]));
+}
