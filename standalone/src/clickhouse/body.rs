@@ -88,28 +88,22 @@ pub(super) enum Content {
 
 impl Encoding {
     /// The plain bytes of a body.
-    pub(super) fn decode(self, body: Body) -> Box<dyn BufRead> {
+    pub(super) fn decode(self, mut body: Body) -> Box<dyn BufRead> {
+        // Nothing is nothing in every encoding; the decoders would miss their headers.
+        let is_empty = body.fill_buf().is_ok_and(<[u8]>::is_empty);
         let content: Box<dyn BufRead> = match self.content {
+            _ if is_empty => Box::new(body),
             Content::Identity => Box::new(body),
-            Content::Gzip => buffered(ToTheEnd::new(MultiGzDecoder::new(body))),
-            Content::Deflate => buffered(ToTheEnd::new(ZlibDecoder::new(body))),
-            Content::Lz4 => buffered(ToTheEnd::new(FrameDecoder::new(Inside(body)))),
+            Content::Gzip => buffered(MultiGzDecoder::new(body)),
+            Content::Deflate => buffered(ToTheEnd(ZlibDecoder::new(body))),
+            Content::Lz4 => buffered(ToTheEnd(FrameDecoder::new(Inside(body)))),
         };
         if self.native_blocks { Box::new(native::Decoder::new(content)) } else { content }
     }
 }
 
 /// A decoder that ends where its format says so, driven to the end of the body: what stands behind is not lost.
-struct ToTheEnd<D> {
-    decoder: D,
-    begun: bool,
-}
-
-impl<D> ToTheEnd<D> {
-    fn new(decoder: D) -> Self {
-        Self { decoder, begun: false }
-    }
-}
+struct ToTheEnd<D>(D);
 
 /// A decoder that knows what it has not read.
 trait Decoder: Read {
@@ -124,14 +118,6 @@ impl Decoder for FrameDecoder<Inside> {
 
     fn rest(&mut self) -> &mut Body {
         &mut self.get_mut().0
-    }
-}
-
-impl Decoder for MultiGzDecoder<Body> {
-    const REPEATS: bool = true;
-
-    fn rest(&mut self) -> &mut Body {
-        self.get_mut()
     }
 }
 
@@ -157,13 +143,9 @@ impl Read for Inside {
 
 impl<D: Decoder> Read for ToTheEnd<D> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !self.begun && self.decoder.rest().fill_buf()?.is_empty() {
-            return Ok(0);
-        }
-        self.begun = true;
         loop {
-            let read = self.decoder.read(buffer)?;
-            if read > 0 || buffer.is_empty() || self.decoder.rest().fill_buf()?.is_empty() {
+            let read = self.0.read(buffer)?;
+            if read > 0 || buffer.is_empty() || self.0.rest().fill_buf()?.is_empty() {
                 return Ok(read);
             }
             if !D::REPEATS {
