@@ -81,6 +81,19 @@ impl Catalog {
         if mistakes.is_empty() { Ok(catalog) } else { Err(Mistakes(mistakes)) }
     }
 
+    /// The names and aliases of models that an endpoint of this format serves, each with its canonical name, in order.
+    pub(crate) fn names(&self, format: Format) -> impl Iterator<Item = (&str, &str)> {
+        // Both OpenAI formats share one list.
+        let family = |other: Format| match other {
+            Format::OpenaiResponses => Format::OpenaiChat,
+            other => other,
+        };
+        self.models
+            .iter()
+            .filter(move |(_, listed)| listed.candidates.iter().any(|one| family(one.target.format) == family(format)))
+            .map(|(name, listed)| (name.as_str(), listed.model.as_str()))
+    }
+
     /// The model that a client's name means. An unlisted one goes to every endpoint of the client's format, if allowed.
     pub(crate) fn find(&self, name: &str, format: Format) -> Option<Arc<Listed>> {
         if let Some(listed) = self.models.get(name) {

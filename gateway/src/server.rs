@@ -1,23 +1,22 @@
 //! Connections and paths. No decisions about requests.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
-use axum::routing::any;
+use axum::routing::{MethodRouter, any};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use schemas::outcome::Format;
+use schemas::outcome::{Format, Operation};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::pipeline::{self, Operation};
+use crate::pipeline::{self, Route};
 
 /// The open connections of a server that has stopped accepting.
 pub(crate) struct Connections(TaskTracker);
@@ -72,24 +71,38 @@ async fn connection(stream: TcpStream, router: Router, shutdown: CancellationTok
 }
 
 fn router(app: Arc<App>) -> Router {
-    let generate = |format| operation(&app, Operation::Generate(format));
+    let generate = |format| handler(&app, move |_| Route::Upstream(Operation::Generate, format));
+    let count = handler(&app, |_| Route::Upstream(Operation::CountTokens, Format::Anthropic));
+    let models = || handler(&app, |request| Route::Models(dialect(request.headers(), request.uri().path())));
     Router::new()
         .route("/v1/messages", generate(Format::Anthropic))
+        .route("/v1/messages/count_tokens", count)
         .route("/v1/chat/completions", generate(Format::OpenaiChat))
         .route("/v1/responses", generate(Format::OpenaiResponses))
-        .route("/v1beta/models/{*model_and_action}", generate(Format::Gemini))
-        .fallback({
-            let app = Arc::clone(&app);
-            move |request: Request<Body>| {
-                let operation = Operation::Unknown(dialect(request.headers(), request.uri().path()));
-                pipeline::handle(Arc::clone(&app), operation, request)
-            }
-        })
+        .route("/v1/models", models())
+        .route("/v1/models/{*model}", models())
+        .route("/v1beta/models", models())
+        .route("/v1beta/models/{*model_and_action}", handler(&app, |request| gemini(request.uri().path())))
+        .fallback_service(handler(&app, |request| Route::Unknown(dialect(request.headers(), request.uri().path()))))
 }
 
-fn operation(app: &Arc<App>, operation: Operation) -> axum::routing::MethodRouter<(), Infallible> {
+/// Hands a request to the pipeline, under what its path means.
+fn handler(app: &Arc<App>, route: impl Fn(&Request<Body>) -> Route + Clone + Send + Sync + 'static) -> MethodRouter {
     let app = Arc::clone(app);
-    any(move |request: Request<Body>| pipeline::handle(Arc::clone(&app), operation, request))
+    any(move |request: Request<Body>| {
+        let route = route(&request);
+        pipeline::handle(Arc::clone(&app), route, request)
+    })
+}
+
+/// Gemini has the action in the path's last segment, behind the model and a colon.
+fn gemini(path: &str) -> Route {
+    match path.rsplit_once(':').map(|(_, action)| action) {
+        Some("generateContent" | "streamGenerateContent") => Route::Upstream(Operation::Generate, Format::Gemini),
+        Some("countTokens") => Route::Upstream(Operation::CountTokens, Format::Gemini),
+        Some(_) => Route::Unknown(Format::Gemini),
+        None => Route::Models(Format::Gemini),
+    }
 }
 
 /// The dialect of a client that asks for a path which does not exist.

@@ -7,6 +7,7 @@ CREATE TABLE IF NOT EXISTS {database}.requests {on_cluster}
     `user` String COMMENT 'The client''s own user, as the client named it; empty when it named none' CODEC(ZSTD(1)),
     `tags` Map(LowCardinality(String), String) COMMENT 'The client''s configured tags' CODEC(ZSTD(1)),
     `format` LowCardinality(String) COMMENT 'API dialect of the client: anthropic, openai_chat, openai_responses, gemini',
+    `operation` LowCardinality(String) COMMENT 'What was asked for: generate, or count_tokens (free of charge)',
     `is_stream` Bool COMMENT 'Whether the client asked for a stream',
     `provider` LowCardinality(String) COMMENT 'Configured name of the provider that answered, or was tried last; empty when none was tried',
     `endpoint` LowCardinality(String) COMMENT 'Configured name of the provider''s endpoint',

@@ -6,6 +6,7 @@ CREATE TABLE IF NOT EXISTS {database}.opened {on_cluster}
     `user` String COMMENT 'The client''s own user, as the client named it; empty when it named none' CODEC(ZSTD(1)),
     `tags` Map(LowCardinality(String), String) COMMENT 'The client''s configured tags' CODEC(ZSTD(1)),
     `format` LowCardinality(String) COMMENT 'API dialect of the client: anthropic, openai_chat, openai_responses, gemini',
+    `operation` LowCardinality(String) COMMENT 'What was asked for: generate, or count_tokens (free of charge)',
     `is_stream` Bool COMMENT 'Whether the client asked for a stream',
     `model_requested` LowCardinality(String) COMMENT 'The model as the client named it',
     `model` LowCardinality(String) COMMENT 'The catalogue''s name of the model',

@@ -55,6 +55,25 @@ wire_enum! {
 }
 
 wire_enum! {
+    /// What a request asks for.
+    #[derive(Default)]
+    Operation {
+        /// An answer to a prompt.
+        #[default]
+        Generate = "generate",
+        /// How many tokens a prompt has. Free of charge with every provider that offers it.
+        CountTokens = "count_tokens",
+    }
+}
+
+impl Operation {
+    /// Whether this is the usual operation, which events do not name.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+wire_enum! {
     /// The three kinds of event; also the middle token of the NATS subject.
     Kind {
         /// Opened, and settled by an answer that completed.

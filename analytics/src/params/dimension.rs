@@ -22,6 +22,8 @@ pub enum Dimension {
     Key,
     /// The dialect that the client spoke.
     Format,
+    /// What was asked for.
+    Operation,
     /// How the request ended.
     Outcome,
     /// A tag of the client.
@@ -43,7 +45,7 @@ pub struct Filter {
 
 impl Dimension {
     /// All names, for messages.
-    pub const LIST: &'static str = "client, user, model, provider, endpoint, key, format, outcome, tag:<name>";
+    pub const LIST: &'static str = "client, user, model, provider, endpoint, key, format, operation, outcome, tag:<name>";
 
     /// The dimension of that name.
     pub fn parse(name: &str) -> Option<Self> {
@@ -55,6 +57,7 @@ impl Dimension {
             "endpoint" => Self::Endpoint,
             "key" => Self::Key,
             "format" => Self::Format,
+            "operation" => Self::Operation,
             "outcome" => Self::Outcome,
             _ => {
                 let tag = name.strip_prefix("tag:")?;
@@ -74,6 +77,7 @@ impl Dimension {
             Self::Endpoint => Some("endpoint"),
             Self::Key => Some("key"),
             Self::Format => Some("format"),
+            Self::Operation => Some("operation"),
             Self::Outcome => Some("outcome"),
             Self::Tag(_) => None,
         }

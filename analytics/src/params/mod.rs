@@ -201,6 +201,7 @@ fn check_value(name: &str, dimension: &Dimension, value: String) -> Result<Strin
             .parse::<Format>()
             .map(drop)
             .map_err(|message| format!("{message} (to filter), nor json, csv, parquet (to choose the output)")),
+        Dimension::Operation => value.parse::<schemas::outcome::Operation>().map(drop),
         Dimension::Outcome => value.parse::<schemas::outcome::Outcome>().map(drop),
         _ if value.len() > VALUE_BYTES_MAX => Err(format!("a value can have at most {VALUE_BYTES_MAX} bytes")),
         _ => Ok(()),

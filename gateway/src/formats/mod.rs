@@ -15,6 +15,7 @@ mod failure;
 mod reading;
 mod stream;
 mod own_error;
+mod models;
 
 pub mod anthropic;
 pub mod openai_chat;
@@ -29,13 +30,14 @@ mod properties;
 use bytes::Bytes;
 use http::HeaderMap;
 use schemas::config::Secret;
-use schemas::outcome::Format;
+use schemas::outcome::{Format, Operation};
 use url::Url;
 
 pub use self::credentials::{client_key, forward_query};
 pub use self::headers::{
     UnusableSecret, downstream_headers, forward_request_header, forward_response_header, is_event_stream,
 };
+pub use self::models::{model_entry, model_list};
 pub use self::own_error::OwnError;
 pub use self::reading::{INVALID_BODY, Reading, UpstreamError};
 pub use self::request::{InvalidBody, Peeked, Rewritten};
@@ -64,13 +66,24 @@ pub fn rewrite(body: &Bytes, peeked: &Peeked, upstream_model: &str) -> Rewritten
     request::rewrite(body, peeked, upstream_model)
 }
 
+/// What is asked of an endpoint, as far as its address tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// An answer, or a count.
+    pub operation: Operation,
+    /// The upstream's name of the model.
+    pub model: &'a str,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+}
+
 /// Where a request goes: the format's path on the endpoint's base URL, whose own version segment is not doubled (R4).
-pub fn upstream_url(format: Format, base_url: &Url, model: &str, stream: bool) -> Url {
+pub fn upstream_url(format: Format, base_url: &Url, wanted: Wanted<'_>) -> Url {
     match format {
-        Format::Anthropic => anthropic::endpoint::upstream_url(base_url),
+        Format::Anthropic => anthropic::endpoint::upstream_url(base_url, wanted.operation),
         Format::OpenaiChat => openai_chat::endpoint::upstream_url(base_url),
         Format::OpenaiResponses => openai_responses::endpoint::upstream_url(base_url),
-        Format::Gemini => gemini::endpoint::upstream_url(base_url, model, stream),
+        Format::Gemini => gemini::endpoint::upstream_url(base_url, wanted),
     }
 }
 

@@ -175,6 +175,7 @@ fn unknown_end(opened: &Opened) -> Receipt {
         user: opened.user.clone(),
         tags: opened.tags.clone(),
         format: opened.format,
+        operation: opened.operation,
         is_stream: opened.is_stream,
         provider: String::new(),
         endpoint: String::new(),

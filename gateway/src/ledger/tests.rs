@@ -3,7 +3,7 @@ use std::path::Path;
 
 use schemas::events::{Body, Candidate, Event, Opened, Prepared, Receipt};
 use schemas::money::Factor;
-use schemas::outcome::{ErrorClass, Format, Outcome, UsageSource, Verdict};
+use schemas::outcome::{ErrorClass, Format, Operation, Outcome, UsageSource, Verdict};
 use schemas::time::Timestamp;
 use schemas::usage::Usage;
 use uuid::Uuid;
@@ -32,6 +32,7 @@ fn opened(id: Uuid) -> Prepared {
         user: None,
         tags: BTreeMap::new(),
         format: Format::Anthropic,
+        operation: Operation::Generate,
         is_stream: true,
         model_requested: "m".into(),
         model: "m".into(),

@@ -2,24 +2,33 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, Method, Request};
-use schemas::outcome::{ErrorClass, Format};
+use schemas::outcome::{ErrorClass, Format, Operation};
 
 use super::receipt::Ticket;
 use super::rejection::Rejection;
 
 /// What a path means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operation {
-    /// An answer to a prompt.
-    Generate(Format),
+pub(crate) enum Route {
+    /// Something that a provider does.
+    Upstream(Operation, Format),
+    /// The list of models.
+    Models(Format),
     /// A path that nothing is behind; errors take the dialect that the client seems to speak.
     Unknown(Format),
 }
 
-impl Operation {
+impl Route {
     pub(crate) fn format(self) -> Format {
         match self {
-            Self::Generate(format) | Self::Unknown(format) => format,
+            Self::Upstream(_, format) | Self::Models(format) | Self::Unknown(format) => format,
+        }
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Self::Models(_) => Method::GET,
+            Self::Upstream(..) | Self::Unknown(_) => Method::POST,
         }
     }
 }
@@ -35,24 +44,25 @@ pub(super) struct Accepted {
 /// Longest client-chosen text that is kept in events.
 const ATTRIBUTE_CHARS_MAX: usize = 200;
 
-pub(super) fn accept(ticket: &mut Ticket, operation: Operation, request: Request<Body>) -> Result<Accepted, Rejection> {
+pub(super) fn accept(ticket: &mut Ticket, route: Route, request: Request<Body>) -> Result<Accepted, Rejection> {
     let (head, body) = request.into_parts();
     ticket.receipt.client_request_id = attribute(&head.headers, &HeaderName::from_static("x-request-id"));
     ticket.receipt.user_agent = attribute(&head.headers, &axum::http::header::USER_AGENT);
-    match operation {
-        Operation::Unknown(_) => {
-            let message = format!("there is nothing at {} {}", head.method, printable(head.uri.path()));
-            Err(Rejection::new(ErrorClass::NotFound, message))
-        }
-        Operation::Generate(_) if head.method != Method::POST => {
-            let message = format!("{} is not allowed here: use POST", printable(head.method.as_str()));
-            Err(Rejection { allow: Some("POST"), ..Rejection::new(ErrorClass::MethodNotAllowed, message) })
-        }
-        Operation::Generate(_) => {
-            let (path, query) = (head.uri.path().to_owned(), head.uri.query().map(str::to_owned));
-            Ok(Accepted { path, headers: head.headers, query, body })
-        }
+    if let Route::Unknown(_) = route {
+        let message = format!("there is nothing at {} {}", head.method, printable(head.uri.path()));
+        return Err(Rejection::new(ErrorClass::NotFound, message));
     }
+    let method = route.method();
+    if head.method != method {
+        let message = format!("{} is not allowed here: use {method}", printable(head.method.as_str()));
+        let allow = Some(if method == Method::GET { "GET" } else { "POST" });
+        return Err(Rejection { allow, ..Rejection::new(ErrorClass::MethodNotAllowed, message) });
+    }
+    if let Route::Upstream(operation, _) = route {
+        ticket.receipt.operation = operation;
+    }
+    let (path, query) = (head.uri.path().to_owned(), head.uri.query().map(str::to_owned));
+    Ok(Accepted { path, headers: head.headers, query, body })
 }
 
 fn attribute(headers: &HeaderMap, name: &HeaderName) -> Option<String> {

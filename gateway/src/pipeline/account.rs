@@ -36,13 +36,19 @@ pub(super) fn in_band(reading: &Reading) -> Option<ErrorNote> {
     Some(ErrorNote::new(ErrorClass::UpstreamInBand, error.kind.as_str(), &error.message))
 }
 
-/// Output tokens that reached the client, in proportion to the text that did; `None` where all or nothing is known.
+/// Characters of billed output seen so far.
+pub(super) fn chars(reading: &Reading) -> u64 {
+    reading.text_chars + reading.other_chars
+}
+
+/// Output tokens that reached the client, in proportion to the characters that did; `None` where all or nothing is known.
 pub(super) fn delivered_output(reading: &Reading, chars_delivered: u64) -> Option<u64> {
     let output = reading.usage.output?;
-    if reading.text_chars == 0 || chars_delivered >= reading.text_chars {
+    let all = chars(reading);
+    if all == 0 || chars_delivered >= all {
         return None;
     }
-    let share = u128::from(output) * u128::from(chars_delivered) / u128::from(reading.text_chars);
+    let share = u128::from(output) * u128::from(chars_delivered) / u128::from(all);
     u64::try_from(share).ok()
 }
 

@@ -11,17 +11,19 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use schemas::config::Secret;
 use schemas::events::{Candidate, ErrorNote};
-use schemas::outcome::{ErrorClass, Format};
+use schemas::outcome::{ErrorClass, Format, Operation};
+use schemas::usage::Usage;
 
 use super::route::Routed;
 use crate::app::App;
-use crate::formats::{self, Reading, StreamReader, UpstreamError};
+use crate::formats::{self, Reading, StreamReader, UpstreamError, Wanted};
 
 /// What a try needs.
 pub(super) struct Call<'a> {
     pub(super) app: &'a App,
     pub(super) candidate: &'a crate::catalog::Candidate,
     pub(super) routed: &'a Routed,
+    pub(super) operation: Operation,
     pub(super) deadline: Instant,
 }
 
@@ -157,7 +159,8 @@ impl Failure {
 fn build(call: &Call<'_>) -> Result<(reqwest::Request, bool), Failure> {
     let (routed, target, model) = (call.routed, &call.candidate.target, call.candidate.model_upstream.as_str());
     let rewritten = formats::rewrite(&routed.body, &routed.peeked, model);
-    let mut url = formats::upstream_url(target.format, &target.base_url, model, routed.peeked.stream);
+    let wanted = Wanted { operation: call.operation, model, stream: routed.peeked.stream };
+    let mut url = formats::upstream_url(target.format, &target.base_url, wanted);
     url.set_query(formats::forward_query(routed.query.as_deref()).as_deref());
     let headers = formats::upstream_headers(target.format, &routed.headers, target.secret.as_ref());
     let mut headers = headers.map_err(|error| Failure::new(ErrorClass::Internal, error.to_string()))?;
@@ -240,7 +243,11 @@ async fn whole(call: &Call<'_>, event: &mut Candidate, arrived: Arrived) -> Resu
     let rest = collect(upstream, WHOLE_MAX_BYTES, &call.app.timeouts.total.0).await?;
     let body = if beginning.is_empty() { rest } else { join(vec![beginning, rest]) };
     event.response_bytes = body.len() as u64;
-    let reading = formats::read_body(call.candidate.target.format, &body);
+    let reading = match call.operation {
+        Operation::Generate => formats::read_body(call.candidate.target.format, &body),
+        // It costs nothing, and that is known: zero, not unknown.
+        Operation::CountTokens => Reading { usage: FREE, usage_is_final: true, completed: true, ..Reading::default() },
+    };
     let Some(error) = reading.error.clone() else {
         return Ok(Answer::Whole(Box::new(Whole { status, headers, body, reading })));
     };
@@ -252,6 +259,17 @@ async fn whole(call: &Call<'_>, event: &mut Candidate, arrived: Arrived) -> Resu
     let answer = ErrorAnswer { status: told.unwrap_or(StatusCode::BAD_GATEWAY), headers, body };
     Err(in_band(error, &reading, status, answer))
 }
+
+/// What counting tokens uses.
+const FREE: Usage = Usage {
+    input: Some(0),
+    fresh_input: Some(0),
+    cache_read: Some(0),
+    cache_write_5m: Some(0),
+    cache_write_1h: Some(0),
+    output: Some(0),
+    reasoning: Some(0),
+};
 
 /// An error inside a successful answer, with what was read before it.
 fn in_band(error: UpstreamError, reading: &Reading, status: StatusCode, answer: ErrorAnswer) -> Failure {

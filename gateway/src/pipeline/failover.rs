@@ -24,7 +24,7 @@ pub(super) async fn failover(app: &App, ticket: &mut Ticket, routed: &Routed) ->
         if index == 0 {
             app.metrics.overhead(ticket.elapsed());
         }
-        let call = Call { app, candidate, routed, deadline: ticket.deadline() };
+        let call = Call { app, candidate, routed, operation: ticket.receipt.operation, deadline: ticket.deadline() };
         let Some(event) = ticket.candidate_mut() else { break };
         match attempt::attempt(&call, event).await {
             Ok(answer) => {

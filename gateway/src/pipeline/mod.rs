@@ -15,7 +15,9 @@ mod attempt;
 mod relay;
 mod account;
 
-pub(crate) use accept::Operation;
+mod models;
+
+pub(crate) use accept::Route;
 pub(crate) use rejection::Flood;
 
 use std::sync::Arc;
@@ -33,22 +35,26 @@ use self::route::Routed;
 use crate::app::App;
 
 /// Serves one request.
-pub(crate) async fn handle(app: Arc<App>, operation: Operation, request: Request<Body>) -> Response<Body> {
-    let mut ticket = Ticket::new(&app, operation.format());
-    match admit(&app, &mut ticket, operation, request).await {
+pub(crate) async fn handle(app: Arc<App>, route: Route, request: Request<Body>) -> Response<Body> {
+    let mut ticket = Ticket::new(&app, route.format());
+    if let Route::Models(format) = route {
+        return match models::list(&app, &mut ticket, format, request) {
+            Ok(response) => {
+                ticket.dismiss();
+                response
+            }
+            Err(rejection) => rejection::reject(ticket, rejection),
+        };
+    }
+    match admit(&app, &mut ticket, route, request).await {
         Ok(routed) => answer(app, ticket, routed).await,
         Err(rejection) => rejection::reject(ticket, rejection),
     }
 }
 
 /// The stages before anything is sent upstream.
-async fn admit(
-    app: &App,
-    ticket: &mut Ticket,
-    operation: Operation,
-    request: Request<Body>,
-) -> Result<Routed, Rejection> {
-    let accepted = accept::accept(ticket, operation, request)?;
+async fn admit(app: &App, ticket: &mut Ticket, route: Route, request: Request<Body>) -> Result<Routed, Rejection> {
+    let accepted = accept::accept(ticket, route, request)?;
     let authenticated = authenticate::authenticate(app, ticket, accepted)?;
     let received = receive::receive(app, ticket, authenticated).await?;
     route::route(app, ticket, received)

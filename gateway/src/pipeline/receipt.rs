@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use schemas::events::{Body, Candidate, ErrorNote, NORMALISER_VERSION, Opened, Prepared, Receipt};
 use schemas::money::Factor;
-use schemas::outcome::{Format, Outcome, UsageSource};
+use schemas::outcome::{Format, Operation, Outcome, UsageSource};
 use schemas::time::Timestamp;
 use schemas::usage::Usage;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -75,6 +75,7 @@ impl Ticket {
             user: receipt.user.clone(),
             tags: receipt.tags.clone(),
             format: receipt.format,
+            operation: receipt.operation,
             is_stream: receipt.is_stream,
             model_requested: receipt.model_requested.clone(),
             model: receipt.model.clone(),
@@ -125,6 +126,11 @@ impl Ticket {
     /// Ends the request: writes its terminal event. Call before the bytes that complete the answer are forwarded.
     pub(crate) fn settle(mut self, outcome: Outcome, error: Option<ErrorNote>) {
         self.end(outcome, error);
+    }
+
+    /// Ends what was no request to a provider: nothing to account for.
+    pub(crate) fn dismiss(mut self) {
+        self.settled = true;
     }
 
     /// Ends the request without an event: it was never let in, and the flood bound is reached.
@@ -182,6 +188,7 @@ fn empty(format: Format, received_at: Timestamp) -> Receipt {
         user: None,
         tags: std::collections::BTreeMap::new(),
         format,
+        operation: Operation::Generate,
         is_stream: false,
         provider: String::new(),
         endpoint: String::new(),

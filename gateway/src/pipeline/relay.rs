@@ -276,13 +276,13 @@ impl Live {
     /// Reads on after the client has left, within bounds, so that what the provider bills is what is recorded.
     async fn drain(mut self: Box<Self>) {
         let app = Arc::clone(self.ticket.app());
-        let chars_delivered = self.reader.reading().text_chars;
+        let chars_delivered = account::chars(self.reader.reading());
         let was_complete = self.reader.reading().completed;
         let reading = async {
             while let Some(Ok(frame)) = self.upstream.frame().await {
                 let Ok(chunk) = frame.into_data() else { continue };
                 self.reader.push(chunk);
-                let drained = self.reader.reading().text_chars - chars_delivered;
+                let drained = account::chars(self.reader.reading()) - chars_delivered;
                 // Four characters a token, the usual rule of thumb; the bound need not be exact.
                 if self.reader.is_ended() || drained / 4 > app.drain.output_tokens {
                     return;

@@ -1,7 +1,7 @@
 //! What a range becomes: rows by table and day, duplicates dropped, dead letters, prices.
 
 use schemas::events::{Candidate, Opened, Place, Prepared, Receipt};
-use schemas::outcome::{Format, Outcome, UsageSource, Verdict};
+use schemas::outcome::{Format, Operation, Outcome, UsageSource, Verdict};
 use schemas::usage::Usage;
 
 use super::*;
@@ -20,6 +20,7 @@ fn opened(received_at: Timestamp) -> Body {
         user: None,
         tags: [("project".to_owned(), "alpha".to_owned())].into(),
         format: Format::Anthropic,
+        operation: Operation::Generate,
         is_stream: true,
         model_requested: "sonnet".into(),
         model: "claude-sonnet-4-5".into(),
@@ -37,6 +38,7 @@ fn receipt(usage: Usage, received_at: Timestamp) -> Receipt {
         user: None,
         tags: BTreeMap::new(),
         format: Format::Anthropic,
+        operation: Operation::Generate,
         is_stream: true,
         provider: "anthropic".into(),
         endpoint: "anthropic-api".into(),

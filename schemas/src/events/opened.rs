@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::Format;
+use crate::outcome::{Format, Operation};
 use crate::time::Timestamp;
 
 /// The first event of a request, written before the first attempt. One row of `opened`.
@@ -20,6 +20,9 @@ pub struct Opened {
     pub tags: BTreeMap<String, String>,
     /// The dialect that the client speaks.
     pub format: Format,
+    /// What was asked for.
+    #[serde(default, skip_serializing_if = "Operation::is_default")]
+    pub operation: Operation,
     /// Whether the client asked for a stream.
     pub is_stream: bool,
     /// The model as the client named it.

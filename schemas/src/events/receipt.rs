@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::money::Factor;
-use crate::outcome::{ErrorClass, Format, Outcome, UsageSource};
+use crate::outcome::{ErrorClass, Format, Operation, Outcome, UsageSource};
 use crate::time::Timestamp;
 use crate::usage::Usage;
 
@@ -31,6 +31,9 @@ pub struct Receipt {
     pub tags: BTreeMap<String, String>,
     /// The dialect that the client spoke.
     pub format: Format,
+    /// What was asked for.
+    #[serde(default, skip_serializing_if = "Operation::is_default")]
+    pub operation: Operation,
     /// Whether the client asked for a stream.
     #[serde(default)]
     pub is_stream: bool,

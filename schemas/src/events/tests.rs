@@ -1,6 +1,6 @@
 use super::*;
 use crate::money::Factor;
-use crate::outcome::{ErrorClass, Format, UsageSource, Verdict};
+use crate::outcome::{ErrorClass, Format, Operation, UsageSource, Verdict};
 use crate::usage::Usage;
 
 fn at(micros: i64) -> Timestamp {
@@ -13,6 +13,7 @@ fn opened() -> Opened {
         user: Some("u-1".into()),
         tags: [("project".to_owned(), "alpha".to_owned())].into(),
         format: Format::Anthropic,
+        operation: Operation::Generate,
         is_stream: true,
         model_requested: "sonnet".into(),
         model: "claude-sonnet-4-5".into(),
@@ -30,6 +31,7 @@ fn receipt(outcome: Outcome) -> Receipt {
         user: Some("u-1".into()),
         tags: [("project".to_owned(), "alpha".to_owned())].into(),
         format: Format::Anthropic,
+        operation: Operation::Generate,
         is_stream: true,
         provider: "anthropic".into(),
         endpoint: "anthropic-api".into(),

@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use schemas::config::Secret;
-use schemas::outcome::{ErrorClass, Format};
+use schemas::outcome::{ErrorClass, Format, Operation};
 use schemas::usage::Usage;
 use url::Url;
 
 use crate::formats::corpus::{self, Recording};
-use crate::formats::{OwnError, Reading, StreamReader, error_body, peek, read_body, upstream_headers, upstream_url};
+use crate::formats::{
+    OwnError, Reading, StreamReader, Wanted, error_body, peek, read_body, upstream_headers, upstream_url,
+};
 
 /// Weir's definition, worked out from the raw numbers of the recording.
 fn expected_usage(recording: &Recording) -> Usage {
@@ -143,7 +145,11 @@ fn a_plain_body_in_place_of_a_stream_is_read_as_one() {
 #[test]
 fn requests_are_addressed_and_signed() {
     let base = Url::parse("https://api.anthropic.com").unwrap();
-    assert_eq!(upstream_url(Format::Anthropic, &base, "m", true).path(), "/v1/messages");
+    assert_eq!(
+        upstream_url(Format::Anthropic, &base, Wanted { operation: Operation::Generate, model: "m", stream: true })
+            .path(),
+        "/v1/messages"
+    );
     let mut client = HeaderMap::new();
     let secret = Secret::new("sk");
     let headers = upstream_headers(Format::Anthropic, &client, Some(&secret)).unwrap();

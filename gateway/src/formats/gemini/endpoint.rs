@@ -4,14 +4,17 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName};
 use schemas::config::Secret;
+use schemas::outcome::Operation;
 use url::Url;
 
+use crate::formats::Wanted;
 use crate::formats::endpoint::{has_version, join};
 use crate::formats::headers::{UnusableSecret, secret_value};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const STREAM: &str = "streamGenerateContent";
 const WHOLE: &str = "generateContent";
+const COUNT: &str = "countTokens";
 
 /// What a path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,21 +23,26 @@ pub(crate) struct Target {
     pub(crate) stream: bool,
 }
 
-/// Reads `.../models/{model}:generateContent` and `:streamGenerateContent`; other actions are not this format's.
+/// Reads `.../models/{model}:generateContent`, `:streamGenerateContent` and `:countTokens`; others are not served.
 pub(crate) fn target(path: &str) -> Option<Target> {
     let (_, last) = path.rsplit_once("/models/")?;
     let (model, action) = last.rsplit_once(':')?;
     let stream = match action {
         STREAM => true,
-        WHOLE => false,
+        WHOLE | COUNT => false,
         _ => return None,
     };
     let model = percent_decoded(model)?;
     (!model.is_empty()).then(|| Target { model: model.into_owned(), stream })
 }
 
-pub(crate) fn upstream_url(base_url: &Url, model: &str, stream: bool) -> Url {
-    let action = if stream { STREAM } else { WHOLE };
+pub(crate) fn upstream_url(base_url: &Url, wanted: Wanted<'_>) -> Url {
+    let model = wanted.model;
+    let action = match (wanted.operation, wanted.stream) {
+        (Operation::CountTokens, _) => COUNT,
+        (Operation::Generate, true) => STREAM,
+        (Operation::Generate, false) => WHOLE,
+    };
     let version = (!has_version(base_url)).then_some("v1beta");
     join(base_url, version, &["models", &format!("{model}:{action}")])
 }

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use schemas::config::Secret;
-use schemas::outcome::{ErrorClass, Format};
+use schemas::outcome::{ErrorClass, Format, Operation};
 use schemas::usage::Usage;
 use url::Url;
 
 use crate::formats::corpus::{self, Recording, relay};
 use crate::formats::{
-    OwnError, Reading, StreamReader, is_stream, peek_at, read_body, rewrite, upstream_headers, upstream_url,
+    OwnError, Reading, StreamReader, Wanted, is_stream, peek_at, read_body, rewrite, upstream_headers, upstream_url,
 };
 
 /// Weir's definition, worked out from the raw numbers of the recording.
@@ -134,7 +134,15 @@ fn the_model_stands_in_the_path() {
             "/v1/projects/p/publishers/google/models/m:streamGenerateContent",
         ),
     ] {
-        assert_eq!(upstream_url(Format::Gemini, &Url::parse(base).unwrap(), "m", true).path(), path);
+        assert_eq!(
+            upstream_url(
+                Format::Gemini,
+                &Url::parse(base).unwrap(),
+                Wanted { operation: Operation::Generate, model: "m", stream: true }
+            )
+            .path(),
+            path
+        );
     }
     let headers = upstream_headers(Format::Gemini, &HeaderMap::new(), Some(&Secret::new("k"))).unwrap();
     assert_eq!(headers["x-goog-api-key"], "k");

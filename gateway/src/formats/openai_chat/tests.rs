@@ -1,12 +1,12 @@
 //! Chat traffic: recordings, and small streams for what recordings do not show.
 
 use bytes::Bytes;
-use schemas::outcome::{ErrorClass, Format};
+use schemas::outcome::{ErrorClass, Format, Operation};
 use schemas::usage::Usage;
 use url::Url;
 
 use crate::formats::corpus::{self, Recording, relay};
-use crate::formats::{OwnError, Reading, StreamReader, peek, read_body, rewrite, upstream_url};
+use crate::formats::{OwnError, Reading, StreamReader, Wanted, peek, read_body, rewrite, upstream_url};
 
 /// Weir's definition, worked out from the raw numbers of the recording. Who counts reasoning beside the completion is
 /// known by name here, and told from the numbers in the code under test.
@@ -198,7 +198,11 @@ fn an_upstreams_name_and_the_usage_request_go_in_together() {
         r#"{"stream_options":{"include_usage":true},"model":"longer","stream":true,"max_tokens":5,"user":"u"}"#;
     assert_eq!(rewrite(&body, &peeked, "longer").body, expected);
     let base = Url::parse("https://api.z.ai/api/paas/v4").unwrap();
-    assert_eq!(upstream_url(Format::OpenaiChat, &base, "m", true).path(), "/api/paas/v4/chat/completions");
+    assert_eq!(
+        upstream_url(Format::OpenaiChat, &base, Wanted { operation: Operation::Generate, model: "m", stream: true })
+            .path(),
+        "/api/paas/v4/chat/completions"
+    );
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Responses traffic: recordings, and small streams for what recordings do not show.
 
 use bytes::Bytes;
-use schemas::outcome::{ErrorClass, Format};
+use schemas::outcome::{ErrorClass, Format, Operation};
 use schemas::usage::Usage;
 use url::Url;
 
 use crate::formats::corpus::{self, Recording};
-use crate::formats::{OwnError, Reading, error_event, peek, read_body, rewrite, upstream_url};
+use crate::formats::{OwnError, Reading, Wanted, error_event, peek, read_body, rewrite, upstream_url};
 
 /// Weir's definition, worked out from the raw numbers of the recording.
 fn expected_usage(recording: &Recording) -> Usage {
@@ -96,5 +96,13 @@ fn only_the_models_name_changes() {
     assert_eq!(rewritten.body, &br#"{"model":"b","input":"x","stream":true,"max_output_tokens":7,"user":"u"}"#[..]);
     assert!(!rewritten.hides_usage);
     let base = Url::parse("https://api.openai.com").unwrap();
-    assert_eq!(upstream_url(Format::OpenaiResponses, &base, "b", true).path(), "/v1/responses");
+    assert_eq!(
+        upstream_url(
+            Format::OpenaiResponses,
+            &base,
+            Wanted { operation: Operation::Generate, model: "b", stream: true }
+        )
+        .path(),
+        "/v1/responses"
+    );
 }
