@@ -43,7 +43,7 @@ pub async fn command(arguments: Arguments) -> Result<(), Error> {
     if std::env::var_os("TZ").is_none_or(|zone| zone != "UTC") {
         return Err(restart_in_utc());
     }
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WEIR_LOG").unwrap_or_else(|_| "info".into());
     let subscriber = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())

@@ -137,7 +137,7 @@ fn command(data: &TempDir, address: SocketAddr, library: &std::path::Path) -> Co
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
     command.arg("clickhouse").arg("--data").arg(data.path()).args(["--listen", &address.to_string()]);
     command.arg("--lib").arg(library).arg("--exit-with-parent");
-    command.env("RUST_LOG", "warn").stdin(Stdio::piped());
+    command.env("WEIR_LOG", "warn").stdin(Stdio::piped());
     command
 }
 
