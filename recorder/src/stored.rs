@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::protocol::Stored;
 
-/// How far back rows are looked for when nothing is known of a partition. `opened` forgets after 30 days, so whatever is
+/// How far back rows are looked for when nothing is known of a partition. `opened` and `bodies` forget after 30 days, so whatever is
 /// older counts as stored up to its highest number; no ledger keeps events that long.
 const HORIZON: Duration = Duration::from_secs(20 * 86_400);
 /// Clocks of recorders may differ by this much.
@@ -67,7 +67,7 @@ async fn fetch(
             "SELECT assumeNotNull(e), assumeNotNull(s) FROM (SELECT `epoch` AS e, `seq` AS s FROM dead_letters \
              WHERE {bound} AND `epoch` IS NOT NULL AND `seq` IS NOT NULL)"
         );
-        [table("requests"), table("candidates"), table("opened"), letters].join(" UNION ALL ")
+        [table("requests"), table("candidates"), table("opened"), table("bodies"), letters].join(" UNION ALL ")
     };
     let sql = sql.replace("{recent}", &rows(">=")).replace("{older}", &rows("<"));
     client.query_raw(&sql).fetch_all().await

@@ -2,7 +2,7 @@
 //!
 //! | event | written by | read by |
 //! |---|---|---|
-//! | [`events::Opened`], [`events::Receipt`], [`events::Candidate`] | gateway, into its ledger | recorder, from NATS |
+//! | [`events::Opened`], [`events::Receipt`], [`events::Candidate`], [`events::Bodies`] | gateway, into its ledger | recorder, from NATS |
 //! | [`progress::Progress`] | recorder, into NATS KV | gateway (trims its ledger), analytics (audit) |
 //!
 //! Nothing here does I/O beyond reading a configuration file, and nothing here knows a client library.

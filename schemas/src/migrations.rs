@@ -44,6 +44,7 @@ pub const ALL: &[Migration] = migrations![
     "0005_prices",
     "0006_open_requests",
     "0007_unaccounted",
+    "0008_bodies",
 ];
 
 /// The statement with its placeholders filled in.

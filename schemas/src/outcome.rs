@@ -74,7 +74,7 @@ impl Operation {
 }
 
 wire_enum! {
-    /// The three kinds of event; also the middle token of the NATS subject.
+    /// The kinds of event; also the middle token of the NATS subject.
     Kind {
         /// Opened, and settled by an answer that completed.
         Stream = "stream",
@@ -82,6 +82,18 @@ wire_enum! {
         Failure = "failure",
         /// One candidate considered for a request.
         Candidate = "candidate",
+        /// The bodies of a request and its answer.
+        Body = "body",
+    }
+}
+
+wire_enum! {
+    /// Between whom captured bodies passed.
+    CaptureScope {
+        /// The client's request and the answer that the client got.
+        Exchange = "exchange",
+        /// A provider's answer that could not be read, which no client got.
+        Attempt = "attempt",
     }
 }
 

@@ -143,7 +143,7 @@ impl Scan {
             Body::Terminal(_) => {
                 self.open.remove(&event.head.request_id);
             }
-            Body::Candidate(_) => {}
+            Body::Candidate(_) | Body::Bodies(_) => {}
         }
     }
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::consume::Message;
 use crate::decode::{self, Identity, Poison};
 use crate::price;
-use crate::rows::{CandidateRow, DeadLetterRow, OpenedRow, Recording, RequestRow, Stage};
+use crate::rows::{BodiesRow, CandidateRow, DeadLetterRow, OpenedRow, Recording, RequestRow, Stage};
 
 /// Rows of one table by the UTC day that their partition in ClickHouse is named by.
 pub type ByDay<R> = BTreeMap<u32, Cell<R>>;
@@ -66,6 +66,8 @@ pub struct Plan {
     pub candidates: ByDay<CandidateRow>,
     /// Opened events.
     pub opened: ByDay<OpenedRow>,
+    /// Captured bodies.
+    pub bodies: ByDay<BodiesRow>,
     /// What is no event.
     pub dead_letters: ByDay<DeadLetterRow>,
     /// The progress's epochs with the range's events added.
@@ -130,6 +132,10 @@ impl Plan {
             Body::Opened(opened) => {
                 let day = opened.received_at.day();
                 push(&mut self.opened, day, OpenedRow::new(recording, *opened), origin);
+            }
+            Body::Bodies(bodies) => {
+                let day = bodies.received_at.day();
+                push(&mut self.bodies, day, BodiesRow::new(recording, *bodies), origin);
             }
         }
     }

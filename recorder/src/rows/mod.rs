@@ -4,12 +4,14 @@
 mod requests;
 mod candidates;
 mod opened;
+mod bodies;
 mod dead_letters;
 mod prices;
 
 #[cfg(test)]
 mod tests;
 
+pub use bodies::BodiesRow;
 pub use candidates::CandidateRow;
 pub use dead_letters::{DeadLetterRow, Stage};
 pub use opened::OpenedRow;

@@ -20,6 +20,7 @@ fn every_row_has_exactly_the_columns_of_its_table() {
     check::<RequestRow>();
     check::<CandidateRow>();
     check::<OpenedRow>();
+    check::<BodiesRow>();
     check::<DeadLetterRow>();
     check::<PriceRow>();
 }

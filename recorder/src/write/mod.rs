@@ -59,6 +59,7 @@ impl<I: Insert> Writer<I> {
         self.push_cells(&mut writes, base, &plan.requests);
         self.push_cells(&mut writes, base, &plan.candidates);
         self.push_cells(&mut writes, base, &plan.opened);
+        self.push_cells(&mut writes, base, &plan.bodies);
         join_all(writes).await.into_iter().flatten().collect()
     }
 

@@ -3,10 +3,12 @@
 //! An event is one line of JSON. The gateway prepares the body while nobody waits, and joins it with the head when the
 //! ledger gives the number, so that the lock which keeps numbers gapless is held for one `write` only.
 
+mod bodies;
 mod candidate;
 mod opened;
 mod receipt;
 
+pub use bodies::{Bodies, Captured};
 pub use candidate::Candidate;
 pub use opened::Opened;
 pub use receipt::{ErrorNote, NORMALISER_VERSION, Receipt};
@@ -25,7 +27,7 @@ pub const VERSION: u8 = 1;
 pub struct Head {
     /// Version of the wire form.
     pub v: u8,
-    /// Which of the three kinds.
+    /// Which of the kinds.
     pub kind: Kind,
     /// `opened` or `settled` for [`Kind::Stream`], absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,6 +65,8 @@ pub enum Body {
     Terminal(Box<Receipt>),
     /// A candidate was considered.
     Candidate(Box<Candidate>),
+    /// What was said, where it is kept.
+    Bodies(Box<Bodies>),
 }
 
 /// An event as the recorder reads it.
@@ -113,6 +117,7 @@ impl Event {
                 Body::Terminal(receipt)
             }
             (Kind::Candidate, None) => Body::Candidate(serde_json::from_slice(line)?),
+            (Kind::Body, None) => Body::Bodies(serde_json::from_slice(line)?),
             _ => return Err(mismatch(None)),
         };
         Ok(Self { head, body })
@@ -158,6 +163,7 @@ impl Prepared {
             }
             Body::Terminal(receipt) => (Kind::Failure, None, serde_json::to_vec(receipt)?),
             Body::Candidate(candidate) => (Kind::Candidate, None, serde_json::to_vec(candidate)?),
+            Body::Bodies(bodies) => (Kind::Body, None, serde_json::to_vec(bodies)?),
         };
         let (opens, settles) = (matches!(body, Body::Opened(_)), matches!(body, Body::Terminal(_)));
         Ok(Self { kind, request_id, opens, settles, at, phase, body: json })

@@ -1,6 +1,6 @@
 use super::*;
 use crate::money::Factor;
-use crate::outcome::{ErrorClass, Format, Operation, UsageSource, Verdict};
+use crate::outcome::{CaptureScope, ErrorClass, Format, Operation, UsageSource, Verdict};
 use crate::usage::Usage;
 
 fn at(micros: i64) -> Timestamp {
@@ -95,6 +95,50 @@ fn candidate() -> Candidate {
     }
 }
 
+fn bodies() -> Bodies {
+    Bodies {
+        scope: CaptureScope::Exchange,
+        candidate_index: None,
+        attempt_index: None,
+        client: "team-a".into(),
+        format: Format::Anthropic,
+        model: "claude-sonnet-4-5".into(),
+        provider: "anthropic".into(),
+        endpoint: "anthropic-api".into(),
+        outcome: Outcome::Interrupted,
+        status: Some(200),
+        error_class: Some(ErrorClass::StreamCut),
+        received_at: at(0),
+        request: Some(Captured {
+            content_type: Some("application/json".into()),
+            bytes: 512,
+            text: "{\"model\":\"sonnet\"}".into(),
+            truncated: false,
+        }),
+        response: Some(Captured {
+            content_type: Some("text/event-stream".into()),
+            bytes: 90_000,
+            text: "event: message_start\n".into(),
+            truncated: true,
+        }),
+    }
+}
+
+/// A provider's web page instead of an answer.
+fn unreadable() -> Bodies {
+    let page = Captured { content_type: Some("text/html".into()), bytes: 9, text: "<html>...".into(), truncated: false };
+    Bodies {
+        scope: CaptureScope::Attempt,
+        candidate_index: Some(1),
+        attempt_index: Some(0),
+        outcome: Outcome::Completed,
+        error_class: Some(ErrorClass::UpstreamInvalid),
+        request: None,
+        response: Some(page),
+        ..bodies()
+    }
+}
+
 fn seal(body: &Body) -> Vec<u8> {
     let request_id = Uuid::from_u128(0x0196_0000_0000_7000_8000_0000_0000_0001);
     let prepared = Prepared::new(request_id, at(900), body).unwrap();
@@ -114,6 +158,8 @@ fn wire_form_is_the_snapshot_and_reads_back() {
         ("stream_settled", Body::Terminal(Box::new(receipt(Outcome::Completed)))),
         ("failure", Body::Terminal(Box::new(failed))),
         ("candidate", Body::Candidate(Box::new(candidate()))),
+        ("body_exchange", Body::Bodies(Box::new(bodies()))),
+        ("body_attempt", Body::Bodies(Box::new(unreadable()))),
     ];
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path("../../snapshots");
@@ -138,6 +184,14 @@ fn what_contradicts_itself_is_no_event() {
     let newer = text.replace("\"v\":1", "\"v\":2");
     assert!(matches!(Event::decode(newer.as_bytes()), Err(DecodeError::Version(2))));
     assert!(matches!(Event::decode(b"{\"v\":1}"), Err(DecodeError::Json(_))));
+}
+
+/// NATS refuses a message of more than 1 MiB, and would do so for ever.
+#[test]
+fn bodies_of_the_worst_kind_fit_into_a_message() {
+    let worst = Captured { text: "\u{1}".repeat(Captured::TEXT_MAX_BYTES), ..Captured::default() };
+    let line = seal(&Body::Bodies(Box::new(Bodies { request: Some(worst.clone()), response: Some(worst), ..bodies() })));
+    assert!(line.len() > 12 * Captured::TEXT_MAX_BYTES && line.len() < (1 << 20) - (64 << 10), "{}", line.len());
 }
 
 #[test]
