@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use schemas::config::Secret;
-use schemas::events::{Candidate, ErrorNote};
+use schemas::events::Candidate;
 use schemas::outcome::{ErrorClass, Format, Operation};
 use schemas::usage::Usage;
 
+use super::failure::{ErrorAnswer, Failure};
 use super::route::Routed;
 use crate::app::App;
-use crate::formats::{self, Reading, StreamReader, UpstreamError, Wanted};
+use crate::formats::{self, Reading, StreamReader, Wanted};
+use crate::upstream::body::join;
 
 /// What a try needs.
 pub(super) struct Call<'a> {
@@ -51,43 +52,12 @@ pub(super) struct Opened {
     pub(super) upstream: reqwest::Body,
 }
 
-/// Why a try gave no answer.
-pub(super) struct Failure {
-    pub(super) class: ErrorClass,
-    pub(super) error: UpstreamError,
-    pub(super) status: Option<StatusCode>,
-    /// What had been read of its answer.
-    pub(super) reading: Option<Box<Reading>>,
-    /// The provider's own error answer, if it gave one.
-    pub(super) answer: Option<Box<ErrorAnswer>>,
-}
-
-/// An error in the provider's own words: the client gets its bytes unchanged.
-pub(super) struct ErrorAnswer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
-}
-
 /// Most bytes held back while waiting for the first content.
 const HELD_MAX_BYTES: usize = 1 << 20;
 /// Most bytes of a plain answer.
 const WHOLE_MAX_BYTES: usize = 64 << 20;
 /// Most bytes of an error answer.
 const ERROR_MAX_BYTES: usize = 1 << 20;
-/// Shorter secrets are placeholders of keyless servers (`none`, `local`), and ordinary words of an error message.
-const SECRET_MIN_BYTES: usize = 12;
-
-impl Failure {
-    pub(super) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
-        let error = UpstreamError { message: message.into(), ..UpstreamError::default() };
-        Self { class, error, status: None, reading: None, answer: None }
-    }
-
-    pub(super) fn note(&self) -> ErrorNote {
-        ErrorNote::new(self.class, self.error.kind.as_str(), &self.error.message)
-    }
-}
 
 /// Tries one candidate. `event` gets the figures of the try.
 pub(super) async fn attempt(call: &Call<'_>, event: &mut Candidate) -> Result<Answer, Failure> {
@@ -112,7 +82,7 @@ pub(super) async fn attempt(call: &Call<'_>, event: &mut Candidate) -> Result<An
 
 async fn exchange(call: &Call<'_>, event: &mut Candidate, started: Instant) -> Result<Answer, Failure> {
     let (request, hides_usage) = build(call)?;
-    let response = call.app.http.execute(request).await.map_err(|error| unreachable(&error))?;
+    let response = call.app.http.execute(request).await.map_err(|error| Failure::unreachable(&error))?;
     event.headers_ms = Some(millis(started.elapsed()));
     let status = response.status();
     event.status = Some(status.as_u16());
@@ -134,27 +104,6 @@ async fn exchange(call: &Call<'_>, event: &mut Candidate, started: Instant) -> R
     answer.map_err(|failure| Failure { status: Some(status), ..failure })
 }
 
-impl Failure {
-    /// Some providers quote the key that they refuse. Ours is nobody's business: this is the one place where a
-    /// provider's bytes are changed.
-    fn without_secret(mut self, secret: Option<&Secret>) -> Self {
-        let Some(secret) = secret.map(Secret::expose).filter(|secret| secret.len() >= SECRET_MIN_BYTES) else {
-            return self;
-        };
-        for text in [&mut self.error.kind, &mut self.error.message] {
-            if text.contains(secret) {
-                *text = text.replace(secret, "***");
-            }
-        }
-        if let Some(answer) = &mut self.answer
-            && memchr::memmem::find(&answer.body, secret.as_bytes()).is_some()
-        {
-            answer.body = String::from_utf8_lossy(&answer.body).replace(secret, "***").into();
-        }
-        self
-    }
-}
-
 /// The request to the provider: the client's, with our key instead of its own.
 fn build(call: &Call<'_>) -> Result<(reqwest::Request, bool), Failure> {
     let (routed, target, model) = (call.routed, &call.candidate.target, call.candidate.model_upstream.as_str());
@@ -171,16 +120,6 @@ fn build(call: &Call<'_>) -> Result<(reqwest::Request, bool), Failure> {
     *request.headers_mut() = headers;
     *request.body_mut() = Some(rewritten.body.into());
     Ok((request, rewritten.hides_usage))
-}
-
-/// No response at all. The error's text would name the URL, which may hold credentials.
-fn unreachable(error: &reqwest::Error) -> Failure {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    let text = if error.is_connect() { "cannot connect to the provider" } else { "the provider closed the connection" };
-    Failure::new(ErrorClass::UpstreamConnect, format!("{text}: {cause}"))
 }
 
 /// An error status, with the provider's words.
@@ -218,7 +157,7 @@ struct Arrived {
 async fn beginning(upstream: &mut reqwest::Body) -> Result<Bytes, Failure> {
     let mut parts: Vec<Bytes> = Vec::new();
     while let Some(frame) = upstream.frame().await {
-        let Ok(chunk) = frame.map_err(|error| cut(&error))?.into_data() else { continue };
+        let Ok(chunk) = frame.map_err(|error| Failure::cut(&error))?.into_data() else { continue };
         let blank = chunk.iter().all(u8::is_ascii_whitespace);
         parts.push(chunk);
         if !blank {
@@ -257,7 +196,7 @@ async fn whole(call: &Call<'_>, event: &mut Candidate, arrived: Arrived) -> Resu
     // An error inside a success: its bytes go to the client unchanged, under a status that says what they are.
     let told = error.status.and_then(|status| StatusCode::from_u16(status).ok()).filter(|s| !s.is_success());
     let answer = ErrorAnswer { status: told.unwrap_or(StatusCode::BAD_GATEWAY), headers, body };
-    Err(in_band(error, &reading, status, answer))
+    Err(Failure::in_band(error, &reading, status, answer))
 }
 
 /// What counting tokens uses.
@@ -270,17 +209,6 @@ const FREE: Usage = Usage {
     output: Some(0),
     reasoning: Some(0),
 };
-
-/// An error inside a successful answer, with what was read before it.
-fn in_band(error: UpstreamError, reading: &Reading, status: StatusCode, answer: ErrorAnswer) -> Failure {
-    Failure {
-        class: ErrorClass::UpstreamInBand,
-        error,
-        status: Some(status),
-        reading: Some(Box::new(reading.clone())),
-        answer: Some(Box::new(answer)),
-    }
-}
 
 /// Reads a stream up to its first content.
 async fn stream(
@@ -296,7 +224,7 @@ async fn stream(
             Some(chunk) => chunk,
             None => match opened.upstream.frame().await {
                 None => break,
-                Some(frame) => match frame.map_err(|error| cut(&error))?.into_data() {
+                Some(frame) => match frame.map_err(|error| Failure::cut(&error))?.into_data() {
                     Ok(chunk) => chunk,
                     Err(_trailers) => continue,
                 },
@@ -333,7 +261,7 @@ async fn no_content(call: &Call<'_>, mut opened: Box<Opened>) -> Result<Answer, 
     }
     if let Some(error) = reading.error.clone() {
         let answer = ErrorAnswer { status: opened.status, headers: opened.headers.clone(), body: bytes };
-        return Err(in_band(error, reading, opened.status, answer));
+        return Err(Failure::in_band(error, reading, opened.status, answer));
     }
     // A plain body that calls itself a stream.
     let whole = formats::read_body(call.candidate.target.format, &bytes);
@@ -367,7 +295,7 @@ async fn collect(mut upstream: reqwest::Body, max_bytes: usize, limit: &Duration
         let mut parts: Vec<Bytes> = Vec::new();
         let mut length = 0;
         while let Some(frame) = upstream.frame().await {
-            let frame = frame.map_err(|error| cut(&error))?;
+            let frame = frame.map_err(|error| Failure::cut(&error))?;
             let Ok(chunk) = frame.into_data() else { continue };
             length += chunk.len();
             if length > max_bytes {
@@ -382,20 +310,6 @@ async fn collect(mut upstream: reqwest::Body, max_bytes: usize, limit: &Duration
         Ok(result) => result,
         Err(_) => Err(Failure::new(ErrorClass::UpstreamTimeout, "the provider's answer did not end in time")),
     }
-}
-
-/// One part as it is; several joined.
-pub(super) fn join(mut parts: Vec<Bytes>) -> Bytes {
-    match parts.len() {
-        0 | 1 => parts.pop().unwrap_or_default(),
-        _ => parts.concat().into(),
-    }
-}
-
-fn cut(error: &reqwest::Error) -> Failure {
-    let mut failure = unreachable(error);
-    failure.class = ErrorClass::StreamCut;
-    failure
 }
 
 pub(super) fn millis(duration: Duration) -> f64 {

@@ -7,7 +7,8 @@ use schemas::outcome::{ErrorClass, Verdict};
 use schemas::time::Timestamp;
 use schemas::usage::Usage;
 
-use super::attempt::{self, Answer, Call, Failure};
+use super::attempt::{self, Answer, Call};
+use super::failure::Failure;
 use super::receipt::Ticket;
 use super::route::Routed;
 use crate::app::App;

@@ -5,6 +5,7 @@
 
 mod receipt;
 mod rejection;
+mod failure;
 
 mod accept;
 mod authenticate;
@@ -27,7 +28,8 @@ use axum::http::{Request, Response};
 use schemas::outcome::{ErrorClass, Outcome};
 use tokio::sync::oneshot;
 
-use self::attempt::{Answer, Failure};
+use self::attempt::Answer;
+use self::failure::Failure;
 use self::receipt::Ticket;
 use self::rejection::Rejection;
 use self::relay::Relay;

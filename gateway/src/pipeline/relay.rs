@@ -21,11 +21,13 @@ use schemas::outcome::{ErrorClass, Outcome};
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::attempt::{ErrorAnswer, Failure, Opened, Whole, join};
+use super::attempt::{Opened, Whole};
+use super::failure::{ErrorAnswer, Failure};
 use super::receipt::Ticket;
 use super::{account, rejection};
 use crate::app::App;
 use crate::formats::{self, OwnError, StreamReader};
+use crate::upstream::body::join;
 
 /// Chunks that are ready are joined up to this size; nothing ever waits for more.
 const JOIN_MAX_BYTES: usize = 64 << 10;

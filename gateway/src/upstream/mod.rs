@@ -1,5 +1,6 @@
 //! The way to providers: the HTTP client, and reading their event streams.
 
 pub mod client;
+pub mod body;
 pub mod sse;
 pub mod json_array;

@@ -1,0 +1,87 @@
+//! Why a try gave no answer: for the client, the row and the log.
+
+use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use schemas::config::Secret;
+use schemas::events::ErrorNote;
+use schemas::outcome::ErrorClass;
+
+use crate::formats::{Reading, UpstreamError};
+
+/// Why a try gave no answer.
+pub(super) struct Failure {
+    pub(super) class: ErrorClass,
+    pub(super) error: UpstreamError,
+    pub(super) status: Option<StatusCode>,
+    /// What had been read of its answer.
+    pub(super) reading: Option<Box<Reading>>,
+    /// The provider's own error answer, if it gave one.
+    pub(super) answer: Option<Box<ErrorAnswer>>,
+}
+
+/// An error in the provider's own words: the client gets its bytes unchanged.
+pub(super) struct ErrorAnswer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Shorter secrets are placeholders of keyless servers (`none`, `local`), and ordinary words of an error message.
+const SECRET_MIN_BYTES: usize = 12;
+
+impl Failure {
+    pub(super) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        let error = UpstreamError { message: message.into(), ..UpstreamError::default() };
+        Self { class, error, status: None, reading: None, answer: None }
+    }
+
+    pub(super) fn note(&self) -> ErrorNote {
+        ErrorNote::new(self.class, self.error.kind.as_str(), &self.error.message)
+    }
+
+    /// No response at all. The error's own text would name the URL, which may hold credentials.
+    pub(super) fn unreachable(error: &reqwest::Error) -> Self {
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        let text =
+            if error.is_connect() { "cannot connect to the provider" } else { "the provider closed the connection" };
+        Self::new(ErrorClass::UpstreamConnect, format!("{text}: {cause}"))
+    }
+
+    /// A body that broke off.
+    pub(super) fn cut(error: &reqwest::Error) -> Self {
+        Self { class: ErrorClass::StreamCut, ..Self::unreachable(error) }
+    }
+
+    /// An error inside a successful answer, with what was read before it.
+    pub(super) fn in_band(error: UpstreamError, reading: &Reading, status: StatusCode, answer: ErrorAnswer) -> Self {
+        Self {
+            class: ErrorClass::UpstreamInBand,
+            error,
+            status: Some(status),
+            reading: Some(Box::new(reading.clone())),
+            answer: Some(Box::new(answer)),
+        }
+    }
+
+    /// Some providers quote the key that they refuse. Ours is nobody's business: this is the one place where a
+    /// provider's bytes are changed.
+    pub(super) fn without_secret(mut self, secret: Option<&Secret>) -> Self {
+        let Some(secret) = secret.map(Secret::expose).filter(|secret| secret.len() >= SECRET_MIN_BYTES) else {
+            return self;
+        };
+        for text in [&mut self.error.kind, &mut self.error.message] {
+            if text.contains(secret) {
+                *text = text.replace(secret, "***");
+            }
+        }
+        if let Some(answer) = &mut self.answer
+            && memchr::memmem::find(&answer.body, secret.as_bytes()).is_some()
+        {
+            answer.body = String::from_utf8_lossy(&answer.body).replace(secret, "***").into();
+        }
+        self
+    }
+}
