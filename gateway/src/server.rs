@@ -12,6 +12,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use schemas::outcome::{Format, Operation};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +32,7 @@ impl Connections {
 
 /// Accepts connections until `shutdown`; then asks all of them to end after their running request.
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: CancellationToken) -> Connections {
+    let write_limit = app.timeouts.idle.0;
     let router = router(app);
     let connections = TaskTracker::new();
     loop {
@@ -46,17 +48,20 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: Cancel
             },
             () = shutdown.cancelled() => return Connections(connections),
         };
-        connections.spawn(connection(stream, router.clone(), shutdown.clone()));
+        connections.spawn(connection(stream, write_limit, router.clone(), shutdown.clone()));
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, shutdown: CancellationToken) {
+async fn connection(stream: TcpStream, write_limit: Duration, router: Router, shutdown: CancellationToken) {
     // Without this a small event waits for the previous one's acknowledgement: 40 ms on Linux.
     let _best_effort = stream.set_nodelay(true);
+    // A client that stops reading would hold its stream, and the provider's, for ever.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(write_limit));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30)).half_close(false);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30));
-    let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let serving = builder.serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router));
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
