@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemas::config::{Config, Drain, LedgerFsync, Mistakes, Timeouts};
+use schemas::config::{Config, Drain, LedgerFsync, Mistakes, Smoothing, Timeouts};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -43,6 +43,7 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) timeouts: Timeouts,
     pub(crate) drain: Drain,
+    pub(crate) smoothing: Smoothing,
     pub(crate) request_body_max: u64,
     /// Bounds the rejected events of requests that were never let in.
     pub(crate) flood: Flood,
@@ -64,6 +65,7 @@ impl App {
             metrics: Arc::new(Metrics::new(config.models.iter().map(|model| model.name.clone()).collect())?),
             timeouts: config.gateway.timeouts,
             drain: config.gateway.drain,
+            smoothing: config.gateway.smoothing,
             request_body_max: config.gateway.request_body_max.0,
             flood: Flood::default(),
             requests: TaskTracker::new(),

@@ -6,6 +6,7 @@ pub mod pipeline;
 
 pub mod formats;
 pub mod upstream;
+mod smoothing;
 pub mod ledger;
 
 mod app;

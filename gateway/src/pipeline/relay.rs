@@ -27,6 +27,7 @@ use super::receipt::Ticket;
 use super::{account, rejection};
 use crate::app::App;
 use crate::formats::{self, OwnError, StreamReader};
+use crate::smoothing;
 use crate::upstream::body::join;
 
 /// Chunks that are ready are joined up to this size; nothing ever waits for more.
@@ -150,6 +151,7 @@ impl Relay {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
         headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
         ticket.receipt.ttft_ms = Some(ticket.elapsed().as_secs_f64() * 1000.0);
+        let format = ticket.format();
         let idle = app.timeouts.idle.0;
         let now = Instant::now();
         let timer = Box::pin(tokio::time::sleep_until((now + idle).min(ticket.deadline()).into()));
@@ -157,7 +159,7 @@ impl Relay {
         let live = Box::new(Live { ticket, reader, upstream, idle, last_chunk: now, timer, abort });
         let mut relay = Self { ready: held, live: Some(live), tail: None };
         relay.note_progress();
-        *response.body_mut() = Body::new(relay);
+        *response.body_mut() = smoothing::smooth(relay, &app.smoothing, format, response.headers());
         response
     }
 
