@@ -21,7 +21,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::queries::{Candidate, Costs, Failures, Latency, Opened, PriceTier, Providers, Request, Usage};
+    use crate::queries::{Bodies, Candidate, Costs, Failures, Latency, Opened, PriceTier, Providers, Request, Usage};
 
     fn document() -> Value {
         serde_json::from_str(DOCUMENT).unwrap()
@@ -58,6 +58,7 @@ mod tests {
         check::<Request>("Request");
         check::<Opened>("Opened");
         check::<Candidate>("Candidate");
+        check::<Bodies>("Bodies");
         check::<PriceTier>("PriceTier");
     }
 

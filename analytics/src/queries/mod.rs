@@ -9,7 +9,7 @@ mod statement;
 pub use aggregates::{Costs, Failures, Grouped, Latency, Providers, Usage};
 pub use cells::Text;
 pub use statement::{Statement, Value};
-pub use tables::{Candidate, Opened, PriceTier, Request};
+pub use tables::{Bodies, Candidate, Opened, PriceTier, Request};
 pub use totals::{CandidateTotals, Partition, RequestTotals, TokenTotals};
 
 use uuid::Uuid;
@@ -22,6 +22,8 @@ use crate::params::{Aggregate, Search};
 const TOTALS_ROWS_MAX: usize = 5_000_000;
 /// Candidates that one request may have in its story.
 const CANDIDATES_MAX: usize = 1000;
+/// Captured bodies that one request may have in its story: each may be large.
+const BODIES_MAX: usize = 100;
 
 const REQUESTS: &str = include_str!("requests.sql");
 
@@ -81,6 +83,12 @@ pub async fn candidates(clickhouse: &ClickHouse, id: Uuid) -> Result<Vec<Candida
     clickhouse.rows(&statement, CANDIDATES_MAX).await
 }
 
+/// What was said in a request, where it was captured.
+pub async fn bodies(clickhouse: &ClickHouse, id: Uuid) -> Result<Vec<Bodies>, Error> {
+    let statement = of_request(include_str!("bodies.sql"), id, BODIES_MAX);
+    clickhouse.rows(&statement, BODIES_MAX).await
+}
+
 /// The entry of the price book of that id, tier by tier.
 pub async fn price(clickhouse: &ClickHouse, id: &str) -> Result<Vec<PriceTier>, Error> {
     let statement = Statement::new(include_str!("price.sql"), 1000).fill("columns", "?fields");
@@ -104,8 +112,8 @@ pub async fn check_tables(clickhouse: &ClickHouse) -> Result<(), Error> {
     let database = Value::Text(clickhouse.database().to_owned());
     let statement = Statement::new(include_str!("ready.sql"), 1).bind("database", database);
     match clickhouse.rows::<u64>(&statement, 1).await?.first() {
-        Some(5) => Ok(()),
-        present => Err(Error::NotMigrated(format!("{} of 5 tables are there", present.unwrap_or(&0)))),
+        Some(6) => Ok(()),
+        present => Err(Error::NotMigrated(format!("{} of 6 tables are there", present.unwrap_or(&0)))),
     }
 }
 

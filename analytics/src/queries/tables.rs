@@ -116,6 +116,31 @@ pub struct Candidate {
     recorded_at: Instant,
 }
 
+/// A row of the table `bodies`.
+#[derive(Clone, Debug, PartialEq, Row, Deserialize, Serialize)]
+pub struct Bodies {
+    scope: Text,
+    candidate_index: Option<u16>,
+    attempt_index: Option<u16>,
+    provider: Text,
+    endpoint: Text,
+    status: Option<u16>,
+    error_class: Text,
+    request_content_type: Text,
+    request_bytes: Option<u64>,
+    request_body: Text,
+    request_truncated: bool,
+    response_content_type: Text,
+    response_bytes: Option<u64>,
+    response_body: Text,
+    response_truncated: bool,
+    gateway: Text,
+    epoch: Id,
+    partition: u16,
+    seq: u64,
+    recorded_at: Instant,
+}
+
 /// A row of the table `prices`: one tier of an entry.
 #[derive(Clone, Debug, PartialEq, Row, Deserialize, Serialize)]
 pub struct PriceTier {

@@ -66,6 +66,7 @@ fn every_parameter_of_a_statement_is_bound_and_no_other() {
         of_request(include_str!("request.sql"), id, 1),
         of_request(include_str!("candidates.sql"), id, 1),
         of_request(include_str!("opened.sql"), id, 1),
+        of_request(include_str!("bodies.sql"), id, 1),
         of_days(include_str!("candidate_totals.sql"), &days),
     ] {
         let mut named: Vec<&str> =
@@ -104,6 +105,10 @@ fn rows_have_the_columns_of_their_tables() {
     let mut candidates = columns_of("_candidates");
     candidates.retain(|column| !known_from_the_request.contains(column));
     assert_eq!(columns::<Candidate>(), candidates);
+    let known_from_the_request = ["request_id", "client", "format", "model", "outcome", "received_at"];
+    let mut bodies = columns_of("_bodies");
+    bodies.retain(|column| !known_from_the_request.contains(column));
+    assert_eq!(columns::<Bodies>(), bodies);
     let mut prices = columns_of("_prices");
     prices.retain(|column| *column != "recorded_at");
     assert_eq!(columns::<PriceTier>(), prices);
