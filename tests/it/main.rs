@@ -8,6 +8,12 @@ mod replay;
 /// Answers pass at once, and requests go upstream as they came, but for what must be changed.
 mod streaming;
 
+/// A stream of any size, in pieces of any size, passes in bounded memory and is read right.
+mod large;
+
+/// Thousands of streams at once, and clients that do not read, stall nobody.
+mod crowd;
+
 /// What an answer costs is recorded to the last digit, also when its client has left.
 mod accounting;
 
@@ -31,3 +37,8 @@ mod analytics;
 
 /// The vendors' own clients work, and count what the bill counts.
 mod sdk;
+
+/// Whether to test with the full sizes, which take minutes, instead of those for two cores and the debug profile.
+fn full_sizes() -> bool {
+    std::env::var_os("WEIR_TEST_FULL_SIZES").is_some_and(|value| value == "1")
+}

@@ -75,6 +75,23 @@ async fn both_killed_and_started_again() {
     accounted(&stack, finish(load).await).await;
 }
 
+/// NATS has acknowledged events that no recorder could store yet, and then loses everything: they come again from the
+/// gateway's ledger.
+#[tokio::test(flavor = "multi_thread")]
+async fn nats_wiped_while_clickhouse_is_away() {
+    let mut stack = Stack::planned(Plan { own_engine: true, ..Plan::default() }, load::answer).await;
+    let load = busy(&stack).await;
+    stack.engine.as_mut().unwrap().kill();
+    busy_again(&load, 200).await;
+    stack.broker.kill();
+    stack.broker.wipe();
+    busy_again(&load, 50).await;
+    stack.broker.restart().await;
+    busy_again(&load, 50).await;
+    stack.engine.as_mut().unwrap().restart().await;
+    accounted(&stack, finish(load).await).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn recorders_ended_wherever_they_are() {
     let mut stack = Stack::start(load::answer).await;

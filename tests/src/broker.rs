@@ -47,6 +47,16 @@ impl Broker {
         self.process.take().expect("a running NATS server").kill();
     }
 
+    /// Removes everything that it has stored: streams, messages, KV. Call while it is down.
+    pub fn wipe(&mut self) {
+        assert!(self.process.is_none(), "the NATS server is running");
+        for entry in std::fs::read_dir(self.folder.path()).expect("the folder of JetStream").flatten() {
+            if entry.path().is_dir() {
+                std::fs::remove_dir_all(entry.path()).expect("an emptied folder");
+            }
+        }
+    }
+
     /// Starts it again and waits until it greets.
     pub async fn restart(&mut self) {
         assert!(self.process.is_none(), "the NATS server is running");

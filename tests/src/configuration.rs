@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use schemas::config::Config;
+use schemas::outcome::Format;
 use sha2::{Digest, Sha256};
 
 /// The key of client `team-a`, which the configuration knows by its SHA-256 only.
@@ -15,6 +16,17 @@ pub const KEY_B: &str = "client-key-of-team-b";
 pub const UPSTREAM_KEY_ANTHROPIC: &str = "upstream-key-at-anthropic";
 /// Our key at the OpenAI endpoint.
 pub const UPSTREAM_KEY_OPENAI: &str = "upstream-key-at-openai";
+/// Our key at the Google endpoint.
+pub const UPSTREAM_KEY_GOOGLE: &str = "upstream-key-at-google";
+
+/// A model of the catalogue that is served in this format.
+pub fn model(format: Format) -> &'static str {
+    match format {
+        Format::Anthropic => "claude-sonnet-4-5",
+        Format::OpenaiChat | Format::OpenaiResponses => "gpt-4o-mini",
+        Format::Gemini => "gemini-2.5-flash",
+    }
+}
 
 /// What the file says.
 #[derive(Clone, Debug)]
@@ -106,6 +118,26 @@ name = "openai"
     name = "openai-main"
     secret = {{ plain = "{UPSTREAM_KEY_OPENAI}" }}
 
+  [[providers.endpoints]]
+  name = "openai-responses-api"
+  format = "openai_responses"
+  base_url = "{provider_url}/v1"
+  max_retries = 0
+    [[providers.endpoints.keys]]
+    name = "openai-main"
+    secret = {{ plain = "{UPSTREAM_KEY_OPENAI}" }}
+
+[[providers]]
+name = "google"
+  [[providers.endpoints]]
+  name = "google-api"
+  format = "gemini"
+  base_url = "{provider_url}"
+  max_retries = 0
+    [[providers.endpoints.keys]]
+    name = "google-main"
+    secret = {{ plain = "{UPSTREAM_KEY_GOOGLE}" }}
+
 [[models]]
 name = "claude-sonnet-4-5"
 aliases = ["sonnet"]
@@ -117,12 +149,19 @@ aliases = ["sonnet"]
 name = "gpt-4o-mini"
   [[models.routes]]
   endpoint = "openai-api"
+  [[models.routes]]
+  endpoint = "openai-responses-api"
 
 [[models]]
 name = "small"
   [[models.routes]]
   endpoint = "openai-api"
   model = "gpt-4o-mini-2024-07-18"
+
+[[models]]
+name = "gemini-2.5-flash"
+  [[models.routes]]
+  endpoint = "google-api"
 
 [[clients]]
 name = "team-a"

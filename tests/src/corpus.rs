@@ -10,6 +10,8 @@ use serde_json::Value;
 pub struct Recording {
     /// Its unique name.
     pub name: String,
+    /// The family of the host that answered.
+    pub provider: String,
     /// Whether the client asked for a stream.
     pub stream: bool,
     /// What is special about it.
@@ -22,9 +24,18 @@ pub struct Recording {
     pub expected: Expected,
 }
 
+impl Recording {
+    /// Whether it has this tag.
+    pub fn has(&self, feature: &str) -> bool {
+        self.features.iter().any(|one| one == feature)
+    }
+}
+
 /// The recorded request.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Request {
+    /// The path, with what of the query does not identify anybody.
+    pub path: String,
     /// JSON, where the source kept it.
     pub body: Option<Value>,
 }
@@ -57,6 +68,9 @@ pub struct Expected {
     pub cache_creation_1h_tokens: Option<u64>,
     /// Spent on reasoning.
     pub reasoning_tokens: Option<u64>,
+    /// What the results of the provider's own tools added to the prompt (Gemini).
+    #[serde(default)]
+    pub tool_use_prompt_tokens: Option<u64>,
     /// The provider's total.
     pub total_tokens: Option<u64>,
     /// Whether the answer reached its proper end.
@@ -70,6 +84,10 @@ pub struct Expected {
     pub is_error: bool,
     /// The provider's error type.
     pub error_type: Option<String>,
+    /// The HTTP status of the error, or the one that the body names.
+    pub error_status: Option<u16>,
+    /// Characters of the answer's text.
+    pub text_chars: u64,
 }
 
 fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

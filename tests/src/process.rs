@@ -17,6 +17,15 @@ pub struct Process {
     log: PathBuf,
 }
 
+/// Physical memory of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Held now.
+    pub resident_bytes: u64,
+    /// The most that was held at any time.
+    pub peak_bytes: u64,
+}
+
 const WATCH: &str = r#"read -r word || { kill -9 "$1"; rm -rf "$2"; }"#;
 
 impl Process {
@@ -50,6 +59,16 @@ impl Process {
         let id = self.child.id().to_string();
         let status = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &id]).status().expect("sh");
         assert!(status.success(), "kill -TERM {id}");
+    }
+
+    /// Memory that it holds now, and the most that it has held.
+    pub fn memory(&self) -> Memory {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a running process");
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+            line.trim().strip_suffix(" kB").and_then(|kib| kib.parse::<u64>().ok()).expect(line) * 1024
+        };
+        Memory { resident_bytes: bytes("VmRSS:"), peak_bytes: bytes("VmHWM:") }
     }
 
     /// How it ended, if it has.

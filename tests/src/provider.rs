@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::serve::ListenerExt;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -47,6 +47,8 @@ impl Received {
 pub enum Step {
     /// These bytes, written by themselves.
     Send(Bytes),
+    /// These bytes, so many times, made only as they are taken.
+    Repeat(Bytes, u64),
     /// Nothing for a while.
     Pause(Duration),
     /// Nothing until the test opens the gate.
@@ -122,10 +124,17 @@ impl Reply {
         Self { status, headers: HeaderMap::new(), body }.header("content-type", content_type)
     }
 
-    fn into_response(self) -> Response {
+    fn into_response(self, inner: &Arc<Inner>) -> Response {
         let body = match self.body {
             Script::Whole(bytes) => Body::from(bytes),
-            Script::Steps(steps) => Body::from_stream(futures_util::stream::iter(steps).filter_map(take)),
+            Script::Steps(steps) => {
+                let inner = Arc::clone(inner);
+                let steps = futures_util::stream::iter(steps.into_iter().flat_map(Step::singly));
+                let pieces = steps.filter_map(take).inspect_ok(move |bytes| {
+                    inner.sent_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                });
+                Body::from_stream(pieces)
+            }
         };
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
@@ -154,6 +163,18 @@ async fn take(step: Step) -> Option<Result<Bytes, std::io::Error>> {
             tokio::task::yield_now().await;
             Some(Err(std::io::Error::other("cut by the script")))
         }
+        Step::Repeat(..) => unreachable!("taken apart before"),
+    }
+}
+
+impl Step {
+    /// A repeated step as the single ones that it stands for.
+    fn singly(self) -> impl Iterator<Item = Self> {
+        let (step, times) = match self {
+            Self::Repeat(bytes, times) => (Self::Send(bytes), times),
+            single => (single, 1),
+        };
+        std::iter::repeat_n(step, usize::try_from(times).expect("a countable number of times"))
     }
 }
 
@@ -162,6 +183,7 @@ type Answer = dyn Fn(&Received) -> Reply + Send + Sync;
 struct Inner {
     answer: Box<Answer>,
     connections: AtomicU64,
+    sent_bytes: AtomicU64,
     received: Mutex<Vec<Received>>,
 }
 
@@ -177,8 +199,12 @@ impl Provider {
     pub async fn start(answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("the port just bound");
-        let inner =
-            Arc::new(Inner { answer: Box::new(answer), connections: AtomicU64::new(0), received: Mutex::default() });
+        let inner = Arc::new(Inner {
+            answer: Box::new(answer),
+            connections: AtomicU64::new(0),
+            sent_bytes: AtomicU64::new(0),
+            received: Mutex::default(),
+        });
         let router = axum::Router::new().fallback(respond).with_state(Arc::clone(&inner));
         let end = CancellationToken::new();
         let counted = Arc::clone(&inner);
@@ -201,6 +227,11 @@ impl Provider {
         self.inner.connections.load(Ordering::Relaxed)
     }
 
+    /// Bytes of scripted bodies that were taken from it so far.
+    pub fn sent_bytes(&self) -> u64 {
+        self.inner.sent_bytes.load(Ordering::Relaxed)
+    }
+
     /// Everything it was asked, in order.
     pub fn received(&self) -> Vec<Received> {
         self.inner.received.lock().expect("the list of requests").clone()
@@ -216,5 +247,5 @@ async fn respond(State(inner): State<Arc<Inner>>, request: Request) -> Result<Re
     let received = Received { method: head.method, uri: head.uri, headers: head.headers, body };
     let reply = (inner.answer)(&received);
     inner.received.lock().expect("the list of requests").push(received);
-    Ok(reply.into_response())
+    Ok(reply.into_response(&inner))
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::configuration::Settings;
 use crate::ports::ReservedPort;
-use crate::process::Process;
+use crate::process::{Memory, Process};
 use crate::{binaries, eventually};
 
 /// A service that runs in this process. Dropping it ends it at once; [`Service::stop`] ends it gracefully.
@@ -154,6 +154,11 @@ impl GatewayProcess {
     /// Its `http://` address for clients.
     pub fn url(&self) -> String {
         format!("http://{}", self.settings.listen)
+    }
+
+    /// Its memory.
+    pub fn memory(&self) -> Memory {
+        self.process.as_ref().expect("a running gateway").memory()
     }
 
     /// SIGKILL.
