@@ -45,6 +45,7 @@ pub struct Metrics {
     appended: IntCounter,
     published: IntCounter,
     lost: IntCounter,
+    resent: IntCounter,
     ledger_bytes: IntGauge,
     overhead: Histogram,
     duration: HistogramVec,
@@ -72,6 +73,10 @@ impl Metrics {
             appended: IntCounter::new("weir_events_appended_total", "Events written to the ledger.")?,
             published: IntCounter::new("weir_events_published_total", "Events acknowledged by NATS.")?,
             lost: IntCounter::new("weir_events_lost_total", "Events that could not be written to the ledger.")?,
+            resent: IntCounter::new(
+                "weir_events_resent_total",
+                "Events sent again because NATS had lost them after acknowledging them.",
+            )?,
             ledger_bytes: IntGauge::new("weir_ledger_bytes", "Bytes in all segments of the ledger.")?,
             overhead: Histogram::with_opts(
                 HistogramOpts::new("weir_gateway_overhead_seconds", "From a request's head to its first attempt.")
@@ -101,13 +106,14 @@ impl Metrics {
     }
 
     fn register(&self) -> Result<(), prometheus::Error> {
-        let all: [Box<dyn prometheus::core::Collector>; 12] = [
+        let all: [Box<dyn prometheus::core::Collector>; 13] = [
             Box::new(self.requests.clone()),
             Box::new(self.candidates.clone()),
             Box::new(self.active.clone()),
             Box::new(self.appended.clone()),
             Box::new(self.published.clone()),
             Box::new(self.lost.clone()),
+            Box::new(self.resent.clone()),
             Box::new(self.ledger_bytes.clone()),
             Box::new(self.overhead.clone()),
             Box::new(self.duration.clone()),
@@ -172,6 +178,10 @@ impl Metrics {
 
     pub(crate) fn events_lost(&self, count: u64) {
         self.lost.inc_by(count);
+    }
+
+    pub(crate) fn events_resent(&self, count: u64) {
+        self.resent.inc_by(count);
     }
 
     pub(crate) fn ledger_bytes(&self, bytes: u64) {

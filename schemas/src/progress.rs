@@ -92,6 +92,33 @@ impl SeqSet {
         self.ahead.last().map_or(self.contiguous, |range| range.1)
     }
 
+    /// What this set has and the other has not, as ascending ranges `[first, last]`.
+    pub fn without(&self, other: &Self) -> Vec<(u64, u64)> {
+        let mut left = Vec::new();
+        for (first, last) in self.ranges() {
+            let mut next = first;
+            for (from, to) in other.ranges() {
+                if from > last {
+                    break;
+                }
+                if from > next {
+                    left.push((next, from - 1));
+                }
+                next = next.max(to + 1);
+            }
+            if next <= last {
+                left.push((next, last));
+            }
+        }
+        left
+    }
+
+    /// All of the set as ascending ranges `[first, last]`.
+    fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let base = (self.contiguous > 0).then_some((1, self.contiguous));
+        base.into_iter().chain(self.ahead.iter().copied())
+    }
+
     /// The holes below [`SeqSet::highest`], as ranges `[first, last]`.
     pub fn gaps(&self) -> Vec<(u64, u64)> {
         let mut next = self.contiguous + 1;
@@ -116,7 +143,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_plain_set_in_any_order(seqs in proptest::collection::vec(1u64..60, 0..120)) {
+        fn agrees_with_a_plain_set_in_any_order(
+            seqs in proptest::collection::vec(1u64..60, 0..120),
+            others in proptest::collection::vec(1u64..60, 0..120),
+        ) {
             let (mut set, mut model) = (SeqSet::default(), BTreeSet::new());
             for seq in seqs {
                 prop_assert_eq!(set.insert(seq), model.insert(seq));
@@ -128,6 +158,12 @@ mod tests {
             let highest = model.last().copied().unwrap_or(0);
             prop_assert_eq!(set.highest(), highest);
             prop_assert_eq!(missing, (1..highest).filter(|seq| !model.contains(seq)).collect::<Vec<_>>());
+            let mut other = SeqSet::default();
+            for seq in others {
+                other.insert(seq);
+            }
+            let left: Vec<u64> = set.without(&other).into_iter().flat_map(|(first, last)| first..=last).collect();
+            prop_assert_eq!(left, model.iter().copied().filter(|seq| !other.contains(*seq)).collect::<Vec<_>>());
             prop_assert!(set.ahead.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
         }
     }

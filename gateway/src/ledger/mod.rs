@@ -13,6 +13,7 @@ mod recovery;
 mod writer;
 mod cursor;
 mod packer;
+mod heal;
 mod ship;
 
 pub use recovery::RecoveryError;

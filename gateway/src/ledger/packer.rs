@@ -29,7 +29,7 @@ impl Boundary {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pack {
     pub(super) boundary: Boundary,
-    pub(super) events: usize,
+    pub(super) seqs: Vec<u64>,
     pub(super) bytes: Vec<u8>,
     /// Whether the journal already has its boundary.
     pub(super) journaled: bool,
@@ -127,7 +127,7 @@ fn finish((partition, kind): Lane, filling: &mut Filling) -> Option<Pack> {
     let (bytes, seqs) = filling.builder.take();
     filling.since = None;
     let boundary = Boundary { partition, kind, first, last: filling.last };
-    Some(Pack { boundary, events: seqs.len(), bytes, journaled })
+    Some(Pack { boundary, seqs, bytes, journaled })
 }
 
 #[cfg(test)]
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(packer.next_due(), Some(start + LINGER));
         let packs = packer.due(start + LINGER);
         assert_eq!(packs.len(), 1);
-        assert_eq!((packs[0].boundary.first, packs[0].boundary.last, packs[0].events), (1, 5, 3));
+        assert_eq!((packs[0].boundary.first, packs[0].boundary.last, packs[0].seqs.len()), (1, 5, 3));
         assert_eq!(packer.next_due(), None);
     }
 

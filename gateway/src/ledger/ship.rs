@@ -3,6 +3,7 @@
 //! The shipper has a thread and a runtime of its own, so that nothing it does (reading files, waiting for NATS) can
 //! delay a request. It holds a bounded number of packs in memory; while NATS is away the ledger grows, the memory does not.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -18,10 +19,12 @@ use schemas::config::Nats;
 use schemas::events::Head;
 use schemas::progress::Progress;
 use schemas::subjects;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Ledger;
 use super::cursor::Cursor;
+use super::heal::{self, Fate, Ranges};
 use super::packer::{Pack, Packer};
 use crate::metrics::Metrics;
 
@@ -31,8 +34,8 @@ const IN_FLIGHT_MAX: usize = 64;
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// How often the recorder's watermark is read.
-const WATERMARK_PERIOD: Duration = Duration::from_secs(2);
+/// How often the recorder's progress is read.
+const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
 
 /// What a shipper needs.
 pub struct ShipperOptions {
@@ -86,8 +89,17 @@ async fn ship(options: ShipperOptions, connected: Arc<AtomicBool>) {
     let stop = CancellationToken::new();
     let work = async {
         let Some(context) = connect(&nats, Arc::clone(&connected), &stop).await else { return };
-        let line = Line { ledger: &ledger, context: &context, metrics: &metrics, stop: &stop };
-        tokio::join!(trim_behind(&line, &nats, &shutdown), line.send_all(&shutdown));
+        let line = Line {
+            ledger: &ledger,
+            context: &context,
+            nats: &nats,
+            metrics: &metrics,
+            stop: &stop,
+            fate: RefCell::default(),
+            again: RefCell::default(),
+            wake: Notify::new(),
+        };
+        tokio::join!(follow(&line, &shutdown), line.send_all(&shutdown));
     };
     let deadline = async {
         shutdown.cancelled().await;
@@ -165,8 +177,14 @@ fn stream_config(nats: &Nats, partition: u16) -> stream::Config {
 struct Line<'a> {
     ledger: &'a Ledger,
     context: &'a jetstream::Context,
+    nats: &'a Nats,
     metrics: &'a Metrics,
     stop: &'a CancellationToken,
+    /// Both halves of the shipper run on one thread and borrow this for moments between awaits only.
+    fate: RefCell<Fate>,
+    /// Packs of lost events, to be sent again.
+    again: RefCell<Vec<Pack>>,
+    wake: Notify,
 }
 
 impl Line<'_> {
@@ -181,6 +199,7 @@ impl Line<'_> {
         loop {
             let room = IN_FLIGHT_MAX.saturating_sub(flying.len());
             let (mut packs, drained) = self.read(&mut cursor, &mut packer, room);
+            packs.extend(self.again.take());
             packs.extend(if drained && shutdown.is_cancelled() { packer.flush() } else { packer.due(Instant::now()) });
             for pack in packs {
                 flying.push(self.publish(pack));
@@ -195,6 +214,7 @@ impl Line<'_> {
             let due = packer.next_due().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
             tokio::select! {
                 Some(()) = flying.next() => {}
+                () = self.wake.notified() => {}
                 () = self.ledger.changed(), if drained => {}
                 () = tokio::time::sleep_until(due.into()), if drained => {}
                 () = shutdown.cancelled(), if drained && !shutdown.is_cancelled() => {}
@@ -242,12 +262,24 @@ impl Line<'_> {
         let mut backoff = Backoff::default();
         loop {
             match self.publish_once(&subject, &headers, &payload).await {
-                Ok(()) => break self.metrics.events_published(pack.events as u64),
+                Ok(()) => {
+                    self.fate.borrow_mut().acknowledged(boundary.partition, &pack.seqs);
+                    return self.metrics.events_published(pack.seqs.len() as u64);
+                }
                 Err(error) => tracing::warn!(%error, %id, "a pack was not acknowledged; it is sent again"),
             }
             if backoff.wait(self.stop).await.is_none() {
                 return;
             }
+            self.restore_stream(boundary.partition).await;
+        }
+    }
+
+    /// A store that was wiped has no streams any more.
+    async fn restore_stream(&self, partition: u16) {
+        let create = self.context.get_or_create_stream(stream_config(self.nats, partition));
+        if let Ok(Err(error)) = tokio::time::timeout(ACK_TIMEOUT, create).await {
+            tracing::debug!(%error, partition, "the stream cannot be created again yet");
         }
     }
 
@@ -264,42 +296,70 @@ impl Line<'_> {
     }
 }
 
-/// Removes what is committed: reads the recorder's watermarks every few seconds.
-async fn trim_behind(line: &Line<'_>, nats: &Nats, shutdown: &CancellationToken) {
-    let mut committed = BTreeMap::new();
+/// Follows the recorder: removes what is committed, and finds what NATS has lost.
+async fn follow(line: &Line<'_>, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
-        match watermarks(line, nats.partitions, &mut committed).await {
-            Ok(()) => {
-                if let Err(error) = line.ledger.trim(&committed) {
-                    tracing::error!(%error, "committed segments of the ledger cannot be removed");
-                }
-            }
-            Err(error) => tracing::debug!(%error, "the recorder's progress cannot be read yet"),
+        match tokio::time::timeout(ACK_TIMEOUT * 2, look(line, line.nats.partitions)).await {
+            Ok(Ok(lost)) => line.send_again(&lost),
+            Ok(Err(error)) => tracing::debug!(%error, "the recorder's progress cannot be read yet"),
+            Err(_) => tracing::debug!("the recorder's progress cannot be read in time"),
+        }
+        let watermarks = line.fate.borrow().watermarks();
+        if let Err(error) = line.ledger.trim(&watermarks) {
+            tracing::error!(%error, "committed segments of the ledger cannot be removed");
         }
         line.metrics.ledger_bytes(line.ledger.bytes());
         tokio::select! {
-            () = tokio::time::sleep(WATERMARK_PERIOD) => {}
+            () = tokio::time::sleep(PROGRESS_PERIOD) => {}
             () = shutdown.cancelled() => {}
         }
     }
 }
 
-async fn watermarks(line: &Line<'_>, partitions: u16, committed: &mut BTreeMap<u16, u64>) -> Result<(), String> {
-    let read = async {
-        let store = line.context.get_key_value(subjects::PROGRESS_BUCKET).await.map_err(|error| error.to_string())?;
-        for partition in 0..partitions {
-            let value = store.get(subjects::progress_key(partition)).await.map_err(|error| error.to_string())?;
-            let Some(value) = value else { continue };
-            let progress: Progress = serde_json::from_slice(&value).map_err(|error| error.to_string())?;
-            if let Some(seqs) = progress.epochs.get(&line.ledger.epoch()) {
-                let mark = committed.entry(partition).or_default();
-                // A recorder that starts over forgets; what was committed once stays committed.
-                *mark = (*mark).max(seqs.contiguous);
+/// Reads the recorder's progress of all partitions. Returns what is lost.
+async fn look(line: &Line<'_>, partitions: u16) -> Result<BTreeMap<u16, Ranges>, String> {
+    let store = line.context.get_key_value(subjects::PROGRESS_BUCKET).await.map_err(|error| error.to_string())?;
+    let mut lost = BTreeMap::new();
+    for partition in 0..partitions {
+        let value = store.get(subjects::progress_key(partition)).await.map_err(|error| error.to_string())?;
+        let Some(value) = value else { continue };
+        let progress: Progress = serde_json::from_slice(&value).map_err(|error| error.to_string())?;
+        if let Some(seqs) = progress.epochs.get(&line.ledger.epoch()) {
+            line.fate.borrow_mut().committed(partition, seqs);
+        }
+        if line.fate.borrow().is_waiting(partition) {
+            let caught_up = line.is_recorded(partition, progress.done).await?;
+            let missing = line.fate.borrow_mut().lost(partition, caught_up);
+            if !missing.is_empty() {
+                lost.insert(partition, missing);
             }
         }
-        Ok(())
-    };
-    tokio::time::timeout(ACK_TIMEOUT * 2, read).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+    }
+    Ok(lost)
+}
+
+impl Line<'_> {
+    /// Whether the recorder has recorded all that the stream of a partition holds.
+    async fn is_recorded(&self, partition: u16, done: u64) -> Result<bool, String> {
+        let stream = self.context.get_stream(subjects::stream(partition)).await.map_err(|error| error.to_string())?;
+        Ok(done >= stream.cached_info().state.last_sequence)
+    }
+
+    fn send_again(&self, lost: &BTreeMap<u16, Ranges>) {
+        if lost.is_empty() {
+            return;
+        }
+        match heal::reread(self.ledger, lost, IN_FLIGHT_MAX) {
+            Ok(packs) => {
+                let events: usize = packs.iter().map(|pack| pack.seqs.len()).sum();
+                tracing::warn!(events, "NATS has lost events that it had acknowledged; they are sent again");
+                self.metrics.events_resent(events as u64);
+                self.again.borrow_mut().extend(packs);
+                self.wake.notify_one();
+            }
+            Err(error) => tracing::error!(%error, "events that NATS has lost cannot be read from the ledger"),
+        }
+    }
 }
 
 /// Exponential backoff with jitter.

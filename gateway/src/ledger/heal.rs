@@ -1,0 +1,153 @@
+//! Finding out that NATS has lost what it had acknowledged, and sending it again.
+//!
+//! An acknowledged event is lost when the recorder has recorded everything that the stream holds and the event is not
+//! among it. That covers a wiped store, a stream that was re-created, and a tail that was rolled back by a power loss.
+//! A false alarm does no harm: what arrives twice is dropped by its number.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Instant;
+
+use schemas::events::Head;
+use schemas::progress::SeqSet;
+
+use super::cursor::Cursor;
+use super::packer::{Pack, Packer};
+use super::{Ledger, record};
+
+/// Ranges `[first, last]` of one partition.
+pub(super) type Ranges = Vec<(u64, u64)>;
+
+/// What a shipper knows of the fate of its events, per partition.
+#[derive(Debug, Default)]
+pub(super) struct Fate {
+    /// Acknowledged by NATS since this process started.
+    acked: BTreeMap<u16, SeqSet>,
+    /// Committed to ClickHouse.
+    committed: BTreeMap<u16, SeqSet>,
+    /// Found missing by the last look.
+    suspects: BTreeMap<u16, SeqSet>,
+}
+
+impl Fate {
+    /// NATS has acknowledged these.
+    pub(super) fn acknowledged(&mut self, partition: u16, seqs: &[u64]) {
+        let acked = self.acked.entry(partition).or_default();
+        for seq in seqs {
+            acked.insert(*seq);
+        }
+    }
+
+    /// The recorder says what it has committed. It may forget after a loss of its own; what was committed stays so.
+    pub(super) fn committed(&mut self, partition: u16, seqs: &SeqSet) {
+        let known = self.committed.entry(partition).or_default();
+        if seqs.contiguous >= known.contiguous {
+            known.clone_from(seqs);
+        }
+    }
+
+    /// The watermarks up to which everything is committed.
+    pub(super) fn watermarks(&self) -> BTreeMap<u16, u64> {
+        self.committed.iter().map(|(partition, seqs)| (*partition, seqs.contiguous)).collect()
+    }
+
+    /// Whether something acknowledged is not committed yet: then it is worth asking how far the recorder is.
+    pub(super) fn is_waiting(&self, partition: u16) -> bool {
+        !self.outstanding(partition).is_empty()
+    }
+
+    /// Looks at a partition of which the recorder has recorded everything (`caught_up`) or not. Returns what was
+    /// missing at two looks in a row: one look may fall between a commit and its being seen here.
+    pub(super) fn lost(&mut self, partition: u16, caught_up: bool) -> Ranges {
+        let suspects = self.suspects.remove(&partition).unwrap_or_default();
+        if !caught_up {
+            return Ranges::new();
+        }
+        let missing = set_of(&self.outstanding(partition));
+        let lost = missing.without(&set_of(&missing.without(&suspects)));
+        self.suspects.insert(partition, missing);
+        lost
+    }
+
+    fn outstanding(&self, partition: u16) -> Ranges {
+        let nothing = SeqSet::default();
+        let committed = self.committed.get(&partition).unwrap_or(&nothing);
+        self.acked.get(&partition).map_or_else(Ranges::new, |acked| acked.without(committed))
+    }
+}
+
+fn set_of(ranges: &[(u64, u64)]) -> SeqSet {
+    match ranges.split_first() {
+        Some(((1, last), rest)) => SeqSet { contiguous: *last, ahead: rest.to_vec() },
+        _ => SeqSet { contiguous: 0, ahead: ranges.to_vec() },
+    }
+}
+
+/// Reads lost events from the ledger again, as packs; at most `packs_max` of them, the rest at the next look.
+pub(super) fn reread(ledger: &Ledger, lost: &BTreeMap<u16, Ranges>, packs_max: usize) -> io::Result<Vec<Pack>> {
+    let mut cursor = Cursor::at_start(ledger.dir())?;
+    let (tail, now) = (ledger.tail(), Instant::now());
+    let mut packer = Packer::default();
+    let mut packs = Vec::new();
+    while packs.len() < packs_max {
+        let Some(payload) = cursor.next(tail)? else { break };
+        if matches!(payload.first(), Some(&record::PACK | &record::CHECKPOINT)) {
+            continue;
+        }
+        let Ok(head) = serde_json::from_slice::<Head>(&payload) else { continue };
+        let wanted = lost
+            .get(&head.partition)
+            .is_some_and(|ranges| ranges.iter().any(|(first, last)| (*first..=*last).contains(&head.seq)));
+        if wanted {
+            packs.extend(packer.push((head.partition, head.kind), head.seq, &payload, now));
+        }
+    }
+    packs.extend(packer.flush());
+    // The journal keeps the boundaries of first sendings only: a restart sends by those.
+    packs.iter_mut().for_each(|pack| pack.journaled = true);
+    Ok(packs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seqs(contiguous: u64, ahead: &[(u64, u64)]) -> SeqSet {
+        SeqSet { contiguous, ahead: ahead.to_vec() }
+    }
+
+    #[test]
+    fn what_stays_missing_though_the_recorder_has_everything_is_lost() {
+        let mut fate = Fate::default();
+        fate.acknowledged(0, &(1..=10).collect::<Vec<_>>());
+        fate.committed(0, &seqs(4, &[(7, 8)]));
+        assert!(fate.is_waiting(0));
+        assert!(fate.lost(0, true).is_empty(), "the first look only suspects");
+        fate.committed(0, &seqs(5, &[(7, 8)]));
+        assert_eq!(fate.lost(0, true), [(6, 6), (9, 10)]);
+        fate.committed(0, &seqs(10, &[]));
+        assert!(fate.lost(0, true).is_empty() && !fate.is_waiting(0));
+    }
+
+    #[test]
+    fn a_recorder_that_lags_loses_nothing() {
+        let mut fate = Fate::default();
+        fate.acknowledged(0, &[1, 2, 3]);
+        for _ in 0..5 {
+            assert!(fate.lost(0, false).is_empty());
+        }
+        assert!(fate.lost(0, true).is_empty());
+        assert!(fate.lost(0, false).is_empty());
+        assert!(fate.lost(0, true).is_empty(), "suspicion starts anew");
+    }
+
+    #[test]
+    fn a_recorder_that_forgets_does_not_bring_back_what_was_committed() {
+        let mut fate = Fate::default();
+        fate.acknowledged(0, &[1, 2, 3]);
+        fate.committed(0, &seqs(3, &[]));
+        fate.committed(0, &seqs(0, &[]));
+        assert_eq!(fate.watermarks()[&0], 3);
+        assert!(!fate.is_waiting(0));
+    }
+}
