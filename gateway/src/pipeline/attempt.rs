@@ -238,11 +238,12 @@ async fn stream(
         }
         // Content that came before an error is an answer that broke, however the two were cut into chunks.
         let reading = opened.reader.reading();
+        if !reading.has_content && reading.error.is_some() {
+            // Also where the event that tells of it ends the stream, as `response.failed` does.
+            break;
+        }
         if reading.has_content || opened.reader.is_ended() || held_bytes > HELD_MAX_BYTES {
             return Ok(Answer::Stream(opened));
-        }
-        if reading.error.is_some() {
-            break;
         }
     }
     no_content(call, opened).await
