@@ -7,6 +7,7 @@ use schemas::config::{Config, Drain, LedgerFsync, Mistakes, Smoothing, Timeouts}
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::capture::{Capture, Output};
 use crate::catalog::Catalog;
 use crate::clients::Clients;
 use crate::ledger::{Ledger, Options, RecoveryError};
@@ -44,6 +45,7 @@ pub(crate) struct App {
     pub(crate) timeouts: Timeouts,
     pub(crate) drain: Drain,
     pub(crate) smoothing: Smoothing,
+    pub(crate) capture: Capture,
     pub(crate) request_body_max: u64,
     /// Bounds the rejected events of requests that were never let in.
     pub(crate) flood: Flood,
@@ -57,18 +59,23 @@ impl App {
     pub(crate) fn build(config: &Config, ledger: Arc<Ledger>) -> Result<Self, StartError> {
         // Another part of the process may have installed one already; any will do.
         let _installed = rustls::crypto::ring::default_provider().install_default();
+        let catalog = Catalog::build(config)?;
+        let metrics = Arc::new(Metrics::new(config.models.iter().map(|model| model.name.clone()).collect())?);
+        let requests = TaskTracker::new();
+        let output = Output { ledger: Arc::clone(&ledger), metrics: Arc::clone(&metrics), tasks: requests.clone() };
         Ok(Self {
             clients: Clients::build(&config.clients)?,
-            catalog: Catalog::build(config)?,
+            capture: Capture::new(config.gateway.capture, catalog.secrets(), output),
+            catalog,
             http: client::build(&config.gateway.timeouts)?,
             ledger,
-            metrics: Arc::new(Metrics::new(config.models.iter().map(|model| model.name.clone()).collect())?),
+            metrics,
             timeouts: config.gateway.timeouts,
             drain: config.gateway.drain,
             smoothing: config.gateway.smoothing,
             request_body_max: config.gateway.request_body_max.0,
             flood: Flood::default(),
-            requests: TaskTracker::new(),
+            requests,
             abort: CancellationToken::new(),
         })
     }

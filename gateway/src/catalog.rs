@@ -94,6 +94,18 @@ impl Catalog {
             .map(|(name, listed)| (name.as_str(), listed.model.as_str()))
     }
 
+    /// What must never be written down: the keys, and the headers of the configuration, which may hold credentials too.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
+        let credential = |(name, value): (&HeaderName, &HeaderValue)| {
+            let is_one = ["auth", "key", "token", "secret", "cookie"].iter().any(|part| name.as_str().contains(part));
+            is_one.then(|| value.to_str().ok().map(Secret::new)).flatten()
+        };
+        let of_target = move |target: &Arc<Target>| {
+            target.secret.iter().cloned().chain(target.headers.iter().filter_map(credential)).collect::<Vec<_>>()
+        };
+        self.targets.iter().flat_map(of_target)
+    }
+
     /// The model that a client's name means. An unlisted one goes to every endpoint of the client's format, if allowed.
     pub(crate) fn find(&self, name: &str, format: Format) -> Option<Arc<Listed>> {
         if let Some(listed) = self.models.get(name) {

@@ -6,7 +6,9 @@ pub mod pipeline;
 
 pub mod formats;
 pub mod upstream;
+pub mod estimate;
 mod smoothing;
+mod capture;
 pub mod ledger;
 
 mod app;

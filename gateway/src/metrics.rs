@@ -45,6 +45,7 @@ pub struct Metrics {
     appended: IntCounter,
     published: IntCounter,
     lost: IntCounter,
+    bodies_dropped: IntCounterVec,
     resent: IntCounter,
     ledger_bytes: IntGauge,
     overhead: Histogram,
@@ -52,6 +53,27 @@ pub struct Metrics {
     first_token: HistogramVec,
     per_token: HistogramVec,
     tokens: HistogramVec,
+}
+
+/// Why captured bodies were not kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BodyDrop {
+    /// Their share of the ledger is used up.
+    LedgerFull,
+    /// Too many are being written already.
+    Busy,
+    /// They could not be redacted, serialised or written.
+    Failed,
+}
+
+impl BodyDrop {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::LedgerFull => "ledger_full",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 impl Metrics {
@@ -73,6 +95,10 @@ impl Metrics {
             appended: IntCounter::new("weir_events_appended_total", "Events written to the ledger.")?,
             published: IntCounter::new("weir_events_published_total", "Events acknowledged by NATS.")?,
             lost: IntCounter::new("weir_events_lost_total", "Events that could not be written to the ledger.")?,
+            bodies_dropped: IntCounterVec::new(
+                Opts::new("weir_bodies_dropped_total", "Captured bodies that were not kept."),
+                &["reason"],
+            )?,
             resent: IntCounter::new(
                 "weir_events_resent_total",
                 "Events sent again because NATS had lost them after acknowledging them.",
@@ -106,13 +132,14 @@ impl Metrics {
     }
 
     fn register(&self) -> Result<(), prometheus::Error> {
-        let all: [Box<dyn prometheus::core::Collector>; 13] = [
+        let all: [Box<dyn prometheus::core::Collector>; 14] = [
             Box::new(self.requests.clone()),
             Box::new(self.candidates.clone()),
             Box::new(self.active.clone()),
             Box::new(self.appended.clone()),
             Box::new(self.published.clone()),
             Box::new(self.lost.clone()),
+            Box::new(self.bodies_dropped.clone()),
             Box::new(self.resent.clone()),
             Box::new(self.ledger_bytes.clone()),
             Box::new(self.overhead.clone()),
@@ -182,6 +209,10 @@ impl Metrics {
 
     pub(crate) fn events_resent(&self, count: u64) {
         self.resent.inc_by(count);
+    }
+
+    pub(crate) fn bodies_dropped(&self, why: BodyDrop, count: u64) {
+        self.bodies_dropped.with_label_values(&[why.as_str()]).inc_by(count);
     }
 
     pub(crate) fn ledger_bytes(&self, bytes: u64) {

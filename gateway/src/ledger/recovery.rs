@@ -143,7 +143,8 @@ impl Scan {
             Body::Terminal(_) => {
                 self.open.remove(&event.head.request_id);
             }
-            Body::Candidate(_) | Body::Bodies(_) => {}
+            Body::Candidate(_) => {}
+            Body::Bodies(_) => info.body_bytes += (payload.len() + record::HEADER_BYTES) as u64,
         }
     }
 }

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use schemas::events::{Body, Candidate, Event, Opened, Prepared, Receipt};
+use schemas::events::{Bodies, Body, Candidate, Captured, Event, Opened, Prepared, Receipt};
 use schemas::money::Factor;
-use schemas::outcome::{ErrorClass, Format, Operation, Outcome, UsageSource, Verdict};
+use schemas::outcome::{CaptureScope, ErrorClass, Format, Operation, Outcome, UsageSource, Verdict};
 use schemas::time::Timestamp;
 use schemas::usage::Usage;
 use uuid::Uuid;
@@ -211,4 +211,58 @@ fn a_full_ledger_keeps_room_for_what_was_let_in() {
     for id in running.into_iter().take(100) {
         ledger.append(&[terminal(id)]).unwrap();
     }
+}
+
+fn bodies(id: Uuid, bytes: usize) -> Prepared {
+    let said = Captured { bytes: bytes as u64, text: "a ".repeat(bytes / 2), ..Captured::default() };
+    let body = Bodies {
+        scope: CaptureScope::Exchange,
+        candidate_index: None,
+        attempt_index: None,
+        client: "c".into(),
+        format: Format::Anthropic,
+        model: "m".into(),
+        provider: "p".into(),
+        endpoint: "e".into(),
+        outcome: Outcome::Completed,
+        status: Some(200),
+        error_class: None,
+        received_at: Timestamp::now(),
+        request: Some(said),
+        response: None,
+    };
+    Prepared::new(id, Timestamp::now(), &Body::Bodies(Box::new(body))).unwrap()
+}
+
+/// How many bodies of 10 KB are taken before the first is refused.
+fn bodies_taken(ledger: &Ledger) -> usize {
+    let is_taken = |_: &usize| match ledger.append(&[bodies(Uuid::now_v7(), 10_000)]) {
+        Ok(()) => true,
+        Err(AppendError::Full) => false,
+        Err(error) => panic!("{error}"),
+    };
+    (0..1_000).take_while(is_taken).count()
+}
+
+#[test]
+fn bodies_take_a_share_of_the_ledger_and_are_the_first_to_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let taken = bodies_taken(&ledger);
+    assert!(ledger.bytes() <= (1 << 20) / 4 && ledger.bytes() > (1 << 20) / 4 - 11_000, "{taken}: {}", ledger.bytes());
+    assert!(ledger.admits());
+    ledger.append(&[opened(Uuid::now_v7())]).unwrap();
+    drop(ledger);
+    let (ledger, _) = open(dir.path());
+    assert_eq!(bodies_taken(&ledger), 0, "a restart remembers what they took");
+    assert!(ledger.trim(&BTreeMap::from([(0, u64::MAX)])).unwrap() > 0);
+    assert!(bodies_taken(&ledger) > 0, "what is committed makes room");
+
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    while ledger.bytes() < (1 << 20) / 2 {
+        ledger.append(&[opened(Uuid::now_v7())]).unwrap();
+    }
+    assert_eq!(bodies_taken(&ledger), 0, "half of it is for what is billed");
+    ledger.append(&[opened(Uuid::now_v7())]).unwrap();
 }

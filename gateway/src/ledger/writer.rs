@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use schemas::config::LedgerFsync;
 use schemas::events::{Place, Prepared, Receipt};
+use schemas::outcome::Kind;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -40,6 +41,8 @@ pub(super) struct Checkpoint<R> {
 pub(super) struct SegmentInfo {
     pub(super) number: u64,
     pub(super) bytes: u64,
+    /// The part of `bytes` that captured bodies take.
+    pub(super) body_bytes: u64,
     /// Highest number of each partition.
     last_seq: BTreeMap<u16, u64>,
     /// Requests opened here that have no terminal event yet.
@@ -72,6 +75,10 @@ pub(super) struct Limits {
     segment_bytes: u64,
     /// Kept free for terminal events, so that what was let in can be settled.
     reserve_bytes: u64,
+    /// What captured bodies may take: a share of their own, so that an outage finds room for what is billed.
+    body_bytes: u64,
+    /// Kept free of captured bodies: of all events they are the first to go.
+    body_reserve_bytes: u64,
 }
 
 impl Limits {
@@ -80,6 +87,8 @@ impl Limits {
             max_bytes,
             segment_bytes: (max_bytes / 16).clamp(64 << 10, 64 << 20),
             reserve_bytes: (max_bytes / 10).min(64 << 20),
+            body_bytes: max_bytes / 4,
+            body_reserve_bytes: max_bytes / 2,
         }
     }
 }
@@ -142,14 +151,30 @@ impl Writer {
             let place = Place { epoch, partition, seq, gateway };
             record::write(&mut self.buffer, |out| event.seal_into(place, out))?;
         }
-        let settles = events.iter().any(|event| event.settles);
-        self.write(if settles { 0 } else { self.limits.reserve_bytes })?;
+        let is_body = events.iter().all(|event| event.kind == Kind::Body);
+        self.write(self.reserve_bytes(events)?, !is_body)?;
         self.last_seq.insert(partition, seq);
         if let Some(info) = self.segments.last_mut() {
             info.saw(partition, seq);
+            info.body_bytes += if is_body { self.buffer.len() as u64 } else { 0 };
         }
         self.note_open(events);
         Ok(())
+    }
+
+    /// How much must stay free beside these events, which are in the buffer.
+    fn reserve_bytes(&self, events: &[Prepared]) -> Result<u64, AppendError> {
+        if events.iter().any(|event| event.settles) {
+            return Ok(0);
+        }
+        if !events.iter().all(|event| event.kind == Kind::Body) {
+            return Ok(self.limits.reserve_bytes);
+        }
+        let bodies: u64 = self.segments.iter().map(|info| info.body_bytes).sum();
+        if bodies + self.buffer.len() as u64 > self.limits.body_bytes {
+            return Err(AppendError::Full);
+        }
+        Ok(self.limits.body_reserve_bytes)
     }
 
     /// Writes a checkpoint; it takes no number.
@@ -168,11 +193,12 @@ impl Writer {
             out.push(mark);
             serde_json::to_writer(out, value)
         })?;
-        self.write(0)
+        self.write(0, true)
     }
 
-    /// Writes the buffer with one call. On failure the file is cut back to where it was.
-    fn write(&mut self, reserve_bytes: u64) -> Result<(), AppendError> {
+    /// Writes the buffer with one call. On failure the file is cut back to where it was. `durable`: it may wait for the
+    /// disk, where that is asked for.
+    fn write(&mut self, reserve_bytes: u64, durable: bool) -> Result<(), AppendError> {
         let length = self.buffer.len() as u64;
         if self.total_bytes() + length + reserve_bytes > self.limits.max_bytes {
             return Err(AppendError::Full);
@@ -190,7 +216,7 @@ impl Writer {
         if let Some(info) = self.segments.last_mut() {
             info.bytes += length;
         }
-        if self.fsync == LedgerFsync::Always {
+        if durable && self.fsync == LedgerFsync::Always {
             self.file.sync_data()?;
         }
         Ok(())

@@ -16,7 +16,7 @@ use schemas::usage::Usage;
 use super::failure::{ErrorAnswer, Failure};
 use super::route::Routed;
 use crate::app::App;
-use crate::formats::{self, Reading, StreamReader, Wanted};
+use crate::formats::{self, Reading, StreamReader, UpstreamError, Wanted};
 use crate::upstream::body::join;
 
 /// What a try needs.
@@ -142,7 +142,7 @@ async fn refused(
         _ => ErrorClass::UpstreamInvalid,
     };
     let answer = Some(Box::new(ErrorAnswer { status, headers, body }));
-    Failure { class, error, status: Some(status), reading: None, answer }
+    Failure { class, error, status: Some(status), reading: None, answer, unreadable: None }
 }
 
 /// A response whose body has begun.
@@ -191,7 +191,7 @@ async fn whole(call: &Call<'_>, event: &mut Candidate, arrived: Arrived) -> Resu
         return Ok(Answer::Whole(Box::new(Whole { status, headers, body, reading })));
     };
     if error.kind == formats::INVALID_BODY {
-        return Err(Failure { error, ..Failure::new(ErrorClass::UpstreamInvalid, "") });
+        return Err(Failure::invalid(error, &headers, &body));
     }
     // An error inside a success: its bytes go to the client unchanged, under a status that says what they are.
     let told = error.status.and_then(|status| StatusCode::from_u16(status).ok()).filter(|s| !s.is_success());
@@ -272,7 +272,8 @@ async fn no_content(call: &Call<'_>, mut opened: Box<Opened>) -> Result<Answer, 
     }
     let message =
         if bytes.is_empty() { "the provider's answer is empty" } else { "the provider's answer holds no content" };
-    Err(Failure::new(ErrorClass::UpstreamInvalid, message))
+    let error = UpstreamError { message: message.to_owned(), ..UpstreamError::default() };
+    Err(Failure::invalid(error, &opened.headers, &bytes))
 }
 
 /// What is left of a stream that turned out to be an error, for a short while.

@@ -33,6 +33,7 @@ pub(super) fn authenticate<'a>(
     let Some(caller) = app.clients.recognise(key.expose()) else {
         return Err(Rejection::new(ErrorClass::Unauthenticated, "this API key is not known here"));
     };
+    ticket.transcript.client_key(&key);
     ticket.receipt.client = caller.name.clone();
     ticket.receipt.tags = caller.tags.clone();
     if !app.ledger.admits() {

@@ -40,6 +40,7 @@ pub(super) async fn failover(app: &App, ticket: &mut Ticket, routed: &Routed) ->
                 if let (Some(event), Some(reading)) = (ticket.candidate_mut(), &failure.reading) {
                     event.usage = reading.usage;
                 }
+                ticket.unreadable(failure.class, failure.unread());
                 ticket.candidate_failed(note);
                 last = failure;
                 if !may_try_next(last.class) {

@@ -6,6 +6,7 @@ use schemas::config::Secret;
 use schemas::events::ErrorNote;
 use schemas::outcome::ErrorClass;
 
+use crate::capture::Unreadable;
 use crate::formats::{Reading, UpstreamError};
 
 /// Why a try gave no answer.
@@ -17,6 +18,8 @@ pub(super) struct Failure {
     pub(super) reading: Option<Box<Reading>>,
     /// The provider's own error answer, if it gave one.
     pub(super) answer: Option<Box<ErrorAnswer>>,
+    /// The beginning of an answer that is not what the format promises.
+    pub(super) unreadable: Option<Box<Unreadable>>,
 }
 
 /// An error in the provider's own words: the client gets its bytes unchanged.
@@ -32,7 +35,7 @@ const SECRET_MIN_BYTES: usize = 12;
 impl Failure {
     pub(super) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         let error = UpstreamError { message: message.into(), ..UpstreamError::default() };
-        Self { class, error, status: None, reading: None, answer: None }
+        Self { class, error, status: None, reading: None, answer: None, unreadable: None }
     }
 
     pub(super) fn note(&self) -> ErrorNote {
@@ -63,7 +66,24 @@ impl Failure {
             status: Some(status),
             reading: Some(Box::new(reading.clone())),
             answer: Some(Box::new(answer)),
+            unreadable: None,
         }
+    }
+
+    /// An answer that is not what the format promises.
+    pub(super) fn invalid(error: UpstreamError, headers: &HeaderMap, body: &[u8]) -> Self {
+        let unreadable = Some(Box::new(Unreadable::new(headers, body)));
+        Self { error, unreadable, ..Self::new(ErrorClass::UpstreamInvalid, "") }
+    }
+
+    /// What of the answer nobody could read: all of it, or an error in no known form (a proxy's web page, say).
+    pub(super) fn unread(&self) -> Option<Unreadable> {
+        let page = self.answer.as_ref().filter(|answer| {
+            let first = answer.body.iter().find(|byte| !byte.is_ascii_whitespace());
+            self.reading.is_none() && !matches!(first, Some(b'{' | b'['))
+        });
+        let page = page.map(|answer| Unreadable::new(&answer.headers, &answer.body));
+        self.unreadable.as_deref().cloned().or(page)
     }
 
     /// Some providers quote the key that they refuse. Ours is nobody's business: this is the one place where a

@@ -71,7 +71,9 @@ async fn answer(app: Arc<App>, ticket: Ticket, routed: Routed) -> Response<Body>
     match response.await {
         Ok(response) => response,
         // The task ends without a reply only if it panicked; its ticket was settled on the way out.
-        Err(_) => rejection::own_error(format, id, ErrorClass::Internal, "the gateway failed; try again"),
+        Err(_) => {
+            rejection::own_error(format, id, ErrorClass::Internal, "the gateway failed; try again").map(Body::from)
+        }
     }
 }
 
@@ -98,8 +100,7 @@ async fn run(app: Arc<App>, mut ticket: Ticket, routed: Routed, mut reply: onesh
         Ended::Abandoned => return ticket.settle(Outcome::Cancelled, Some(account::client_left())),
         Ended::Aborted => {
             let message = "the gateway is stopping; try again";
-            let response = rejection::own_error(ticket.format(), ticket.id(), ErrorClass::Shutdown, message);
-            ticket.receipt.status = response.status().as_u16();
+            let response = rejection::answer(&mut ticket, ErrorClass::Shutdown, message);
             ticket.settle(Outcome::Interrupted, Some(account::note(ErrorClass::Shutdown, message)));
             response
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use schemas::events::{Body, Candidate, ErrorNote, NORMALISER_VERSION, Opened, Prepared, Receipt};
 use schemas::money::Factor;
-use schemas::outcome::{Format, Operation, Outcome, UsageSource};
+use schemas::outcome::{ErrorClass, Format, Operation, Outcome, UsageSource};
 use schemas::time::Timestamp;
 use schemas::usage::Usage;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::account;
 use crate::app::App;
+use crate::capture::{Transcript, Unreadable};
 
 /// Goes with a request from its first byte to its last.
 pub(crate) struct Ticket {
@@ -21,6 +22,8 @@ pub(crate) struct Ticket {
     started: Instant,
     /// What is known so far; stages fill it in.
     pub(crate) receipt: Receipt,
+    /// What was said so far, where bodies are captured.
+    pub(crate) transcript: Transcript,
     /// Written together with the terminal event, in one write.
     pending: Option<Candidate>,
     checkpointed: bool,
@@ -37,6 +40,7 @@ impl Ticket {
             id: Uuid::now_v7(),
             started: Instant::now(),
             receipt: empty(format, Timestamp::now()),
+            transcript: app.capture.transcript(),
             pending: None,
             checkpointed: false,
             opened: false,
@@ -99,6 +103,19 @@ impl Ticket {
         self.pending.as_mut()
     }
 
+    /// These bytes of the answer are about to go to the client.
+    pub(crate) fn relayed(&mut self, bytes: &[u8]) {
+        self.receipt.response_bytes += bytes.len() as u64;
+        self.transcript.response(bytes);
+    }
+
+    /// Notes what the try under way got for an answer that cannot be read.
+    pub(crate) fn unreadable(&mut self, class: ErrorClass, answer: Option<Unreadable>) {
+        if let (Some(candidate), Some(answer)) = (&self.pending, answer) {
+            self.transcript.unreadable(candidate, class, answer);
+        }
+    }
+
     /// Writes the event of a try that failed.
     pub(crate) fn candidate_failed(&mut self, note: ErrorNote) {
         if let Some(mut candidate) = self.pending.take() {
@@ -153,6 +170,7 @@ impl Ticket {
         }
         events.push(Body::Terminal(Box::new(self.receipt.clone())));
         self.append(events);
+        self.app.capture.keep(self.id, std::mem::take(&mut self.transcript), &self.receipt);
     }
 
     /// Numbers and writes events. What cannot be written is counted, and never fails the request.

@@ -37,6 +37,7 @@ pub(super) async fn receive<'a>(
     let Authenticated { caller, path, headers, query, body } = request;
     let body = read(app, &headers, body).await?;
     ticket.receipt.request_bytes = body.len() as u64;
+    ticket.transcript.request(&headers, &body);
     let peeked = formats::peek_at(ticket.format(), &path, &body)
         .map_err(|invalid| Rejection::new(ErrorClass::InvalidRequest, invalid.message))?;
     ticket.receipt.model_requested = printable(&peeked.model);

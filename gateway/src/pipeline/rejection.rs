@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use bytes::Bytes;
 use schemas::events::ErrorNote;
 use schemas::outcome::{ErrorClass, Format, Outcome};
 use uuid::Uuid;
@@ -63,14 +64,13 @@ pub(crate) fn status(class: ErrorClass) -> StatusCode {
 
 /// Settles a request that was turned away, and answers it.
 pub(super) fn reject(mut ticket: Ticket, rejection: Rejection) -> Response<Body> {
-    let mut response = own_error(ticket.format(), ticket.id(), rejection.class, &rejection.message);
+    let mut response = answer(&mut ticket, rejection.class, &rejection.message);
     if let Some(allow) = rejection.allow {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     }
     if rejection.class == ErrorClass::Unauthenticated {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    ticket.receipt.status = response.status().as_u16();
     let detail = rejection.detail.as_deref().unwrap_or_default();
     tracing::info!(
         request_id = %ticket.id(),
@@ -90,12 +90,21 @@ pub(super) fn reject(mut ticket: Ticket, rejection: Rejection) -> Response<Body>
     response
 }
 
+/// An error of ours, noted as the answer that the client gets.
+pub(super) fn answer(ticket: &mut Ticket, class: ErrorClass, message: &str) -> Response<Body> {
+    let (head, body) = own_error(ticket.format(), ticket.id(), class, message).into_parts();
+    ticket.receipt.status = head.status.as_u16();
+    ticket.transcript.response_head(&head.headers);
+    ticket.transcript.response(&body);
+    Response::from_parts(head, Body::from(body))
+}
+
 /// An error of ours in the caller's dialect.
-pub(super) fn own_error(format: Format, id: Uuid, class: ErrorClass, message: &str) -> Response<Body> {
+pub(super) fn own_error(format: Format, id: Uuid, class: ErrorClass, message: &str) -> Response<Bytes> {
     let status = status(class);
     let id_text = id.to_string();
     let error = OwnError { status: status.as_u16(), class, message, param: None, request_id: &id_text };
-    let mut response = Response::new(Body::from(formats::error_body(format, &error)));
+    let mut response = Response::new(formats::error_body(format, &error));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -44,10 +44,10 @@ pub(super) fn whole(mut ticket: Ticket, whole: Box<Whole>, left: bool) -> Respon
         ticket.receipt.delivered_output = reading.usage.output.map(|_| 0);
         ticket.settle(Outcome::Cancelled, Some(account::client_left()));
     } else if reading.completed {
-        ticket.receipt.response_bytes = body.len() as u64;
+        ticket.relayed(&body);
         ticket.settle(Outcome::Completed, None);
     } else {
-        ticket.receipt.response_bytes = body.len() as u64;
+        ticket.relayed(&body);
         let note = account::note(ErrorClass::UpstreamInvalid, "the provider's answer does not say that it is complete");
         ticket.settle(Outcome::Interrupted, Some(note));
     }
@@ -67,15 +67,11 @@ pub(super) fn fail(mut ticket: Ticket, failure: Failure, left: bool) -> Response
             let ErrorAnswer { status, headers, body } = *answer;
             let mut response = respond(&mut ticket, status, &headers);
             ticket.receipt.upstream_status = failure.status.map(|status| status.as_u16());
-            ticket.receipt.response_bytes = body.len() as u64;
+            ticket.relayed(&body);
             *response.body_mut() = Body::from(body);
             response
         }
-        None => {
-            let response = rejection::own_error(ticket.format(), ticket.id(), failure.class, &note.message);
-            ticket.receipt.status = response.status().as_u16();
-            response
-        }
+        None => rejection::answer(&mut ticket, failure.class, &note.message),
     };
     if left {
         ticket.receipt.status = 499;
@@ -91,6 +87,7 @@ fn respond(ticket: &mut Ticket, status: StatusCode, upstream: &HeaderMap) -> Res
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     *response.headers_mut() = formats::downstream_headers(upstream);
+    ticket.transcript.response_head(response.headers());
     let headers = response.headers_mut();
     rejection::own_headers(headers, ticket.id());
     if let Ok(provider) = HeaderValue::from_str(&ticket.receipt.provider) {
@@ -166,10 +163,9 @@ impl Relay {
     /// After something was read: writes the checkpoint once usage is known, and settles at the end marker.
     fn note_progress(&mut self) {
         let Some(live) = &mut self.live else { return };
-        let held: usize = self.ready.iter().map(Bytes::len).sum();
         if live.reader.is_ended() {
             let Some(live) = self.live.take() else { return };
-            let tail = live.settle(held as u64, &End::Closed);
+            let tail = live.settle(&self.ready, &End::Closed);
             self.tail = Some((tail, Box::pin(tokio::time::sleep(TAIL_TIME))));
         } else if !live.ticket.is_checkpointed() && live.reader.reading().usage.is_known() {
             account::apply(&mut live.ticket.receipt, live.reader.reading());
@@ -221,8 +217,7 @@ impl Relay {
             let event = live.reader.error_event(&error);
             self.ready.push_back(event);
         }
-        let held: usize = self.ready.iter().map(Bytes::len).sum();
-        live.settle(held as u64, end);
+        live.settle(&self.ready, end);
     }
 }
 
@@ -241,12 +236,12 @@ impl End {
 }
 
 impl Live {
-    /// Writes the terminal event. `held_bytes` are about to be forwarded. Returns what may still come.
-    fn settle(self: Box<Self>, held_bytes: u64, end: &End) -> reqwest::Body {
+    /// Writes the terminal event. `ready` is about to be forwarded. Returns what may still come.
+    fn settle(self: Box<Self>, ready: &VecDeque<Bytes>, end: &End) -> reqwest::Body {
         let Self { mut ticket, reader, upstream, .. } = *self;
         let reading = reader.reading();
         account::apply(&mut ticket.receipt, reading);
-        ticket.receipt.response_bytes += held_bytes;
+        ready.iter().for_each(|bytes| ticket.relayed(bytes));
         if reading.completed {
             ticket.settle(Outcome::Completed, None);
         } else {
@@ -331,7 +326,7 @@ impl HttpBody for Relay {
         if !self.ready.is_empty() {
             let bytes = join(self.ready.drain(..).collect());
             if let Some(live) = &mut self.live {
-                live.ticket.receipt.response_bytes += bytes.len() as u64;
+                live.ticket.relayed(&bytes);
             }
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
