@@ -84,3 +84,90 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Smoothed<B> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::task::Waker;
+    use std::time::Duration;
+
+    use axum::http::{HeaderMap, HeaderValue};
+    use http_body_util::{BodyExt, StreamBody};
+    use schemas::config::Span;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::smoothing::smooth;
+
+    const EVENT: &[u8] = b"data: {\"type\":\"response.output_text.delta\",\"delta\":\"0123456789\"}\n\n";
+
+    fn settings(delay_ms: u64) -> Smoothing {
+        Smoothing { enabled: true, chunk_chars: 2, delay: Span(Duration::from_millis(delay_ms)) }
+    }
+
+    fn scripted<E>(frames: Vec<Result<Frame<Bytes>, E>>) -> impl Body<Data = Bytes, Error = E> + Unpin {
+        StreamBody::new(futures_util::stream::iter(frames))
+    }
+
+    #[tokio::test]
+    async fn pieces_go_out_one_by_one_with_a_pause_between() {
+        let frames = vec![Ok::<_, Infallible>(Frame::data(Bytes::from_static(EVENT)))];
+        let mut body = Smoothed::new(scripted(frames), &settings(10), Format::OpenaiResponses);
+        let (begin, mut pieces) = (Instant::now(), 0);
+        while let Some(frame) = body.frame().await {
+            assert!(begin.elapsed() >= Duration::from_millis(10) * pieces);
+            let text = String::from_utf8(frame.unwrap().into_data().unwrap().to_vec()).unwrap();
+            assert!(text.ends_with(&format!("\"delta\":\"{}{}\"}}\n\n", pieces * 2, pieces * 2 + 1)), "{text}");
+            pieces += 1;
+        }
+        assert_eq!(pieces, 5);
+    }
+
+    #[tokio::test]
+    async fn what_ends_a_body_comes_after_its_last_piece() {
+        let data = || Ok(Frame::data(Bytes::from_static(EVENT)));
+        let trailers = HeaderMap::from_iter([("x-end".parse().unwrap(), HeaderValue::from_static("1"))]);
+        let ends: [Vec<Result<Frame<Bytes>, &str>>; 2] =
+            [vec![data(), Err("broken")], vec![data(), Ok(Frame::trailers(trailers))]];
+        for frames in ends {
+            let mut body = Smoothed::new(scripted(frames), &settings(1), Format::OpenaiResponses);
+            for _ in 0..5 {
+                assert!(body.frame().await.unwrap().unwrap().is_data());
+            }
+            let last = body.frame().await.unwrap();
+            assert!(last.map_or_else(|error| error == "broken", |frame| frame.is_trailers()));
+            assert!(body.frame().await.is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn reading_goes_on_during_a_pause_and_ends_with_the_client() {
+        let (sender, mut receiver) = mpsc::channel::<Bytes>(1);
+        let inner = StreamBody::new(futures_util::stream::poll_fn(move |context| {
+            receiver.poll_recv(context).map(|chunk| chunk.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk))))
+        }));
+        let mut body = Smoothed::new(inner, &settings(60_000), Format::OpenaiResponses);
+        let mut context = Context::from_waker(Waker::noop());
+        sender.try_send(Bytes::from_static(EVENT)).unwrap();
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_ready(), "the first piece at once");
+        for _ in 0..100 {
+            let _a_pause = Pin::new(&mut body).poll_frame(&mut context);
+            sender.try_send(Bytes::from_static(b": more\n\n")).expect("the one before has been read");
+        }
+        drop(body);
+        assert!(sender.is_closed(), "the relay goes with its client");
+    }
+
+    #[tokio::test]
+    async fn bodies_that_are_not_to_be_smoothed_pass_as_they_are() {
+        let off = Smoothing { enabled: false, ..settings(1) };
+        let mut compressed = HeaderMap::new();
+        compressed.insert("content-encoding", HeaderValue::from_static("gzip"));
+        for (settings, headers) in [(off, HeaderMap::new()), (settings(1), compressed)] {
+            let frames = vec![Ok::<_, Infallible>(Frame::data(Bytes::from_static(EVENT)))];
+            let mut body = smooth(scripted(frames), &settings, Format::OpenaiResponses, &headers);
+            let bytes = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!((bytes.as_ptr(), bytes.len()), (EVENT.as_ptr(), EVENT.len()), "not even copied");
+        }
+    }
+}

@@ -187,3 +187,17 @@ fn prefix_length(text: &[u8], chars: usize) -> usize {
     }
     at.min(text.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_are_whole_however_they_are_spelt() {
+        let text = "a\u{e9}\u{6f22}\u{1f600}\\n\\u00e9\\uD83D\\uDE00\\ud83d\\ud83d\\ude00\\ude00z".as_bytes();
+        let ends: Vec<usize> = (0..12).map(|chars| prefix_length(text, chars)).collect();
+        // A half of a pair without the other is a character of its own.
+        assert_eq!(ends, [0, 1, 3, 6, 10, 12, 18, 30, 36, 48, 54, 55]);
+        assert_eq!(prefix_length(b"", 1), 0);
+    }
+}
