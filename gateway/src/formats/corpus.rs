@@ -14,32 +14,38 @@ use serde::Deserialize;
 use super::{Reading, StreamReader, UpstreamError, read_body, read_error};
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Recording {
-    pub(super) name: String,
-    pub(super) provider: String,
-    pub(super) features: Vec<String>,
-    pub(super) response: Response,
-    pub(super) expected: Expected,
+pub(crate) struct Recording {
+    pub(crate) name: String,
+    pub(crate) provider: String,
+    pub(crate) features: Vec<String>,
+    pub(crate) request: Request,
+    pub(crate) response: Response,
+    pub(crate) expected: Expected,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) body: String,
+pub(crate) struct Request {
+    pub(crate) body: Option<serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) body: String,
 }
 
 /// Raw numbers of the provider; `None` is "not reported".
 #[derive(Debug, Deserialize)]
-pub(super) struct Expected {
-    pub(super) input_tokens: Option<u64>,
-    pub(super) output_tokens: Option<u64>,
-    pub(super) cache_read_tokens: Option<u64>,
-    pub(super) cache_creation_tokens: Option<u64>,
-    pub(super) cache_creation_1h_tokens: Option<u64>,
-    pub(super) reasoning_tokens: Option<u64>,
-    pub(super) total_tokens: Option<u64>,
+pub(crate) struct Expected {
+    pub(crate) input_tokens: Option<u64>,
+    pub(crate) output_tokens: Option<u64>,
+    pub(crate) cache_read_tokens: Option<u64>,
+    pub(crate) cache_creation_tokens: Option<u64>,
+    pub(crate) cache_creation_1h_tokens: Option<u64>,
+    pub(crate) reasoning_tokens: Option<u64>,
+    pub(crate) total_tokens: Option<u64>,
     #[serde(default)]
-    pub(super) tool_use_prompt_tokens: Option<u64>,
+    pub(crate) tool_use_prompt_tokens: Option<u64>,
     completed: bool,
     model: Option<String>,
     /// A name; a number with some of Google's services.
@@ -53,13 +59,13 @@ pub(super) struct Expected {
 }
 
 impl Recording {
-    pub(super) fn has(&self, feature: &str) -> bool {
+    pub(crate) fn has(&self, feature: &str) -> bool {
         self.features.iter().any(|one| one == feature)
     }
 }
 
 /// Every recording of a format, or none with a word about it.
-pub(super) fn recordings(format: Format) -> Vec<Recording> {
+pub(crate) fn recordings(format: Format) -> Vec<Recording> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus").join(format.as_str());
     let Ok(files) = std::fs::read_dir(&root) else {
         println!("SKIPPED: no recordings at {}; only the fixtures in this folder were checked", root.display());
@@ -72,7 +78,7 @@ pub(super) fn recordings(format: Format) -> Vec<Recording> {
 
 /// Checks every recording of a format, streams in several chunkings. `exceptions` are (name, field, reason); one that
 /// is not needed any more is a failure too.
-pub(super) fn check(format: Format, usage: fn(&Recording) -> Usage, exceptions: &[(&str, &str, &str)]) {
+pub(crate) fn check(format: Format, usage: fn(&Recording) -> Usage, exceptions: &[(&str, &str, &str)]) {
     let recordings = recordings(format);
     let (mut report, mut streams, mut used) = (String::new(), 0, Vec::new());
     for recording in &recordings {
@@ -120,7 +126,7 @@ fn read_streams(format: Format, recording: &Recording) -> Vec<Reading> {
 }
 
 /// What comes out of a reader that is fed in chunks of the given sizes, over and over.
-pub(super) fn relay(format: Format, hides_usage: bool, body: &Bytes, sizes: &[usize]) -> (Vec<u8>, StreamReader) {
+pub(crate) fn relay(format: Format, hides_usage: bool, body: &Bytes, sizes: &[usize]) -> (Vec<u8>, StreamReader) {
     let mut reader = StreamReader::new(format, hides_usage);
     let (mut forwarded, mut rest, mut sizes) = (Vec::new(), body.clone(), sizes.iter().cycle());
     while !rest.is_empty() {

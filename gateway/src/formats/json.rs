@@ -73,6 +73,12 @@ pub(super) fn elements(value: &RawValue) -> Vec<&RawValue> {
     serde_json::from_str(value.get()).unwrap_or_default()
 }
 
+/// A string as it is spelt between its quotes; empty if the value is none.
+pub(super) fn spelt(value: &RawValue) -> &[u8] {
+    let text = value.get();
+    text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().as_bytes()
+}
+
 /// A string's value. Lone surrogates, which JSON allows and UTF-8 does not, become U+FFFD.
 pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     let inner = value.get().strip_prefix('"')?.strip_suffix('"')?;

@@ -23,7 +23,7 @@ pub mod openai_responses;
 pub mod gemini;
 
 #[cfg(test)]
-mod corpus;
+pub(crate) mod corpus;
 #[cfg(test)]
 mod properties;
 
@@ -41,6 +41,7 @@ pub use self::models::{model_entry, model_list};
 pub use self::own_error::OwnError;
 pub use self::reading::{INVALID_BODY, Reading, UpstreamError};
 pub use self::request::{InvalidBody, Peeked, Rewritten};
+pub(crate) use self::scan::string_chars as spelt_chars;
 pub use self::stream::StreamReader;
 
 /// Reads what the gateway needs of a request whose model stands in the body. Gemini's stands in the path:

@@ -2,6 +2,9 @@
 
 use schemas::usage::Usage;
 
+use super::scan::string_chars;
+use crate::estimate::Sample;
+
 /// [`UpstreamError::kind`] of a body that is not an answer at all.
 pub const INVALID_BODY: &str = "invalid_body";
 
@@ -33,6 +36,8 @@ pub struct Reading {
     pub other_chars: u64,
     /// Events that were to be read and could not be: not JSON, or larger than the reader's bound (W32).
     pub unreadable_events: u64,
+    /// The beginning of what was said, as long as the provider has not reported what it counted.
+    pub sample: Sample,
 }
 
 impl Reading {
@@ -46,6 +51,43 @@ impl Reading {
     pub(super) fn complete(&mut self) {
         self.has_content = true;
         self.completed = self.error.is_none();
+    }
+
+    /// Whether what has been said is needed: an estimate may have to take the place of a count.
+    pub fn wants_estimate(&self) -> bool {
+        !self.usage_is_final || (!self.completed && self.usage.output.unwrap_or(0) == 0)
+    }
+
+    /// Lets go of the text once it is not needed any more.
+    pub(super) fn release_sample(&mut self) {
+        if self.usage_is_final && self.usage.output.unwrap_or(0) > 0 {
+            self.sample.clear();
+        }
+    }
+
+    /// Counts answer text, as spelt between the quotes of a JSON string; tells whether there was any.
+    pub(super) fn add_text(&mut self, spelt: &[u8]) -> bool {
+        let chars = self.add(spelt);
+        self.text_chars += chars;
+        chars > 0
+    }
+
+    /// Counts other billed output, likewise.
+    pub(super) fn add_other(&mut self, spelt: &[u8]) -> bool {
+        let chars = self.add(spelt);
+        self.other_chars += chars;
+        chars > 0
+    }
+
+    /// Counts other billed output that is not spelt as a string.
+    pub(super) fn add_json(&mut self, json: &str) {
+        self.other_chars += json.chars().count() as u64;
+        self.sample.push(json);
+    }
+
+    fn add(&mut self, spelt: &[u8]) -> u64 {
+        self.sample.push_spelt(spelt);
+        string_chars(spelt)
     }
 
     /// A reading of what is no answer at all.

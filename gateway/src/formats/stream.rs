@@ -185,25 +185,19 @@ fn read(event: &Event<'_>, dialect: &mut Dialect, reading: &mut Reading, is_ende
         reading.has_content = true;
         return false;
     }
+    let mut is_usage_only = false;
     match dialect {
-        Dialect::Anthropic(stream) => {
-            *is_ended |= stream.read(event, reading);
-            false
-        }
+        Dialect::Anthropic(stream) => *is_ended |= stream.read(event, reading),
         Dialect::OpenaiChat => {
             let seen = openai_chat::stream::read(event, reading);
             *is_ended |= seen == Seen::End;
-            seen == Seen::UsageOnly
+            is_usage_only = seen == Seen::UsageOnly;
         }
-        Dialect::OpenaiResponses => {
-            *is_ended |= openai_responses::stream::read(event, reading);
-            false
-        }
-        Dialect::Gemini => {
-            gemini::stream::read(event, reading);
-            false
-        }
+        Dialect::OpenaiResponses => *is_ended |= openai_responses::stream::read(event, reading),
+        Dialect::Gemini => gemini::stream::read(event, reading),
     }
+    reading.release_sample();
+    is_usage_only
 }
 
 impl Hiding {

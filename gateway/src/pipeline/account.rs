@@ -2,7 +2,9 @@
 
 use schemas::events::{Candidate, ErrorNote, Receipt};
 use schemas::outcome::{ErrorClass, UsageSource, Verdict};
+use schemas::usage::Usage;
 
+use crate::estimate::{self, Prompt, Scheme};
 use crate::formats::Reading;
 
 /// An error of ours as the row tells it.
@@ -30,6 +32,28 @@ pub(super) fn apply(receipt: &mut Receipt, reading: &Reading) {
     receipt.stream_events = reading.events;
 }
 
+/// Copies the last reading of an answer into the receipt, with estimates in place of what the provider has not told.
+/// An answer that said nothing stays without.
+pub(super) fn conclude(receipt: &mut Receipt, reading: &Reading, prompt: Option<Prompt>) {
+    apply(receipt, reading);
+    if !reading.has_content || !reading.wants_estimate() {
+        return;
+    }
+    let scheme = Scheme::of([receipt.model_reported.as_str(), &receipt.model_upstream, &receipt.model]);
+    if receipt.usage.input.unwrap_or(0) == 0
+        && let Some(prompt) = prompt
+    {
+        let input = Some(estimate::prompt_tokens(scheme, prompt));
+        receipt.usage = Usage { input, fresh_input: input, ..receipt.usage };
+        receipt.usage_source = UsageSource::Estimated;
+    }
+    if let Some(output) = estimate::output_tokens(scheme, &reading.sample, chars(reading)) {
+        // What the provider has counted so far is no more than what it will have counted.
+        receipt.usage.output = receipt.usage.output.max(Some(output));
+        receipt.usage_source = UsageSource::Estimated;
+    }
+}
+
 /// The provider's error inside an answer, as the row tells it.
 pub(super) fn in_band(reading: &Reading) -> Option<ErrorNote> {
     let error = reading.error.as_ref()?;
@@ -42,8 +66,8 @@ pub(super) fn chars(reading: &Reading) -> u64 {
 }
 
 /// Output tokens that reached the client, in proportion to the characters that did; `None` where all or nothing is known.
-pub(super) fn delivered_output(reading: &Reading, chars_delivered: u64) -> Option<u64> {
-    let output = reading.usage.output?;
+pub(super) fn delivered_output(receipt: &Receipt, reading: &Reading, chars_delivered: u64) -> Option<u64> {
+    let output = receipt.usage.output?;
     let all = chars(reading);
     if all == 0 || chars_delivered >= all {
         return None;

@@ -35,6 +35,7 @@ use self::rejection::Rejection;
 use self::relay::Relay;
 use self::route::Routed;
 use crate::app::App;
+use crate::estimate::Prompt;
 
 /// Serves one request.
 pub(crate) async fn handle(app: Arc<App>, route: Route, request: Request<Body>) -> Response<Body> {
@@ -87,6 +88,7 @@ enum Ended {
 
 async fn run(app: Arc<App>, mut ticket: Ticket, routed: Routed, mut reply: oneshot::Sender<Response<Body>>) {
     ticket.open(routed.request_bytes());
+    ticket.prompt = Some(Prompt::new(ticket.format(), routed.body.clone()));
     let ended = tokio::select! {
         result = failover::failover(&app, &mut ticket, &routed) => match result {
             Ok(answer) => Ended::Answered(answer),

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::account;
 use crate::app::App;
+use crate::estimate::Prompt;
 use crate::capture::{Transcript, Unreadable};
 
 /// Goes with a request from its first byte to its last.
@@ -22,6 +23,8 @@ pub(crate) struct Ticket {
     started: Instant,
     /// What is known so far; stages fill it in.
     pub(crate) receipt: Receipt,
+    /// What was asked, as long as its tokens may have to be estimated.
+    pub(crate) prompt: Option<Prompt>,
     /// What was said so far, where bodies are captured.
     pub(crate) transcript: Transcript,
     /// Written together with the terminal event, in one write.
@@ -40,6 +43,7 @@ impl Ticket {
             id: Uuid::now_v7(),
             started: Instant::now(),
             receipt: empty(format, Timestamp::now()),
+            prompt: None,
             transcript: app.capture.transcript(),
             pending: None,
             checkpointed: false,

@@ -26,6 +26,7 @@ use super::failure::{ErrorAnswer, Failure};
 use super::receipt::Ticket;
 use super::{account, rejection};
 use crate::app::App;
+use crate::estimate::Prompt;
 use crate::formats::{self, OwnError, StreamReader};
 use crate::smoothing;
 use crate::upstream::body::join;
@@ -36,12 +37,12 @@ const JOIN_MAX_BYTES: usize = 64 << 10;
 /// Answers with what is here whole. `left`: the client has gone already.
 pub(super) fn whole(mut ticket: Ticket, whole: Box<Whole>, left: bool) -> Response<Body> {
     let Whole { status, headers, body, reading } = *whole;
-    account::apply(&mut ticket.receipt, &reading);
+    account::conclude(&mut ticket.receipt, &reading, ticket.prompt.take());
     let mut response = respond(&mut ticket, status, &headers);
     ticket.receipt.ttft_ms = Some(ticket.elapsed().as_secs_f64() * 1000.0);
     if left {
         ticket.receipt.status = 499;
-        ticket.receipt.delivered_output = reading.usage.output.map(|_| 0);
+        ticket.receipt.delivered_output = ticket.receipt.usage.output.map(|_| 0);
         ticket.settle(Outcome::Cancelled, Some(account::client_left()));
     } else if reading.completed {
         ticket.relayed(&body);
@@ -153,6 +154,9 @@ impl Relay {
         let now = Instant::now();
         let timer = Box::pin(tokio::time::sleep_until((now + idle).min(ticket.deadline()).into()));
         let abort = Box::pin(app.abort.clone().cancelled_owned());
+        // Only an estimate needs the request, and only where the provider has not counted it.
+        let wants_prompt = reader.reading().usage.input.unwrap_or(0) == 0;
+        ticket.prompt = ticket.prompt.take().filter(|_| wants_prompt).map(Prompt::compact);
         let live = Box::new(Live { ticket, reader, upstream, idle, last_chunk: now, timer, abort });
         let mut relay = Self { ready: held, live: Some(live), tail: None };
         relay.note_progress();
@@ -240,7 +244,7 @@ impl Live {
     fn settle(self: Box<Self>, ready: &VecDeque<Bytes>, end: &End) -> reqwest::Body {
         let Self { mut ticket, reader, upstream, .. } = *self;
         let reading = reader.reading();
-        account::apply(&mut ticket.receipt, reading);
+        account::conclude(&mut ticket.receipt, reading, ticket.prompt.take());
         ready.iter().for_each(|bytes| ticket.relayed(bytes));
         if reading.completed {
             ticket.settle(Outcome::Completed, None);
@@ -295,8 +299,8 @@ impl Live {
         }
         let Self { mut ticket, reader, .. } = *self;
         let reading = reader.reading();
-        account::apply(&mut ticket.receipt, reading);
-        ticket.receipt.delivered_output = account::delivered_output(reading, chars_delivered);
+        account::conclude(&mut ticket.receipt, reading, ticket.prompt.take());
+        ticket.receipt.delivered_output = account::delivered_output(&ticket.receipt, reading, chars_delivered);
         if was_complete {
             ticket.settle(Outcome::Completed, None);
         } else {

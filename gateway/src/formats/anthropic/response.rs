@@ -1,12 +1,10 @@
 //! A whole Messages answer.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
 use super::{error, usage};
 use crate::formats::failure;
-use crate::formats::json::Object;
+use crate::formats::json::{self, Object};
 use crate::formats::reading::Reading;
 
 pub(crate) fn read(body: &[u8]) -> Reading {
@@ -39,10 +37,11 @@ pub(crate) fn read(body: &[u8]) -> Reading {
 
 fn tally(block: &RawValue, reading: &mut Reading) {
     let Ok(block) = Object::parse(block.get()) else { return };
-    let chars = |key| block.text(key).map_or(0, |text: Cow<'_, str>| text.chars().count() as u64);
-    reading.text_chars += chars("text");
-    reading.other_chars += chars("thinking");
-    if block.text("type").is_some_and(|kind| kind.ends_with("tool_use")) {
-        reading.other_chars += block.get("input").map_or(0, |input| input.get().chars().count() as u64);
+    reading.add_text(block.get("text").map_or(b"", json::spelt));
+    reading.add_other(block.get("thinking").map_or(b"", json::spelt));
+    if block.text("type").is_some_and(|kind| kind.ends_with("tool_use"))
+        && let Some(input) = block.get("input")
+    {
+        reading.add_json(input.get());
     }
 }

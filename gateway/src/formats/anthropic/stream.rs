@@ -96,12 +96,12 @@ impl Stream {
 fn read_delta(data: &[u8], reading: &mut Reading) {
     let mut is_empty_string = false;
     for member in Members::of(data).filter(|member| member.depth == 2) {
-        let counter = match member.key {
-            b"text" => &mut reading.text_chars,
-            b"thinking" | b"partial_json" => &mut reading.other_chars,
+        let spelt = member.string().unwrap_or_default();
+        match member.key {
+            b"text" => reading.add_text(spelt),
+            b"thinking" | b"partial_json" => reading.add_other(spelt),
             _ => continue,
         };
-        *counter += member.chars();
         is_empty_string = !member.is_nonempty_string();
         break;
     }
@@ -111,14 +111,17 @@ fn read_delta(data: &[u8], reading: &mut Reading) {
 /// A text or thinking block starts empty; any other block is content from its start.
 fn read_block_start(data: &[u8], reading: &mut Reading) {
     let mut starts_empty = false;
-    let before = reading.text_chars + reading.other_chars;
     for member in Members::of(data).filter(|member| member.depth == 2) {
-        match member.key {
-            b"type" => starts_empty = matches!(member.string(), Some(b"text" | b"thinking")),
-            b"text" => reading.text_chars += member.chars(),
-            b"thinking" => reading.other_chars += member.chars(),
-            _ => {}
-        }
+        let spelt = member.string().unwrap_or_default();
+        reading.has_content |= match member.key {
+            b"type" => {
+                starts_empty = matches!(spelt, b"text" | b"thinking");
+                false
+            }
+            b"text" => reading.add_text(spelt),
+            b"thinking" => reading.add_other(spelt),
+            _ => false,
+        };
     }
-    reading.has_content |= !starts_empty || reading.text_chars + reading.other_chars > before;
+    reading.has_content |= !starts_empty;
 }

@@ -72,16 +72,16 @@ fn read_candidate(candidate: &Object<'_>, reading: &mut Reading) {
 /// An empty text is no content; any other part is.
 fn tally(part: &RawValue, reading: &mut Reading) {
     let Ok(part) = Object::parse(part.get()) else { return };
-    let Some(text) = part.text("text") else {
+    let Some(text) = part.get("text").filter(|text| text.get().starts_with('"')) else {
         reading.has_content = true;
-        reading.other_chars += part.get("functionCall").map_or(0, |call| call.get().chars().count() as u64);
+        if let Some(call) = part.get("functionCall") {
+            reading.add_json(call.get());
+        }
         return;
     };
-    let chars = text.chars().count() as u64;
+    let spelt = json::spelt(text);
     let is_thought = part.boolean("thought").unwrap_or(false);
-    let counter = if is_thought { &mut reading.other_chars } else { &mut reading.text_chars };
-    *counter += chars;
-    reading.has_content |= chars > 0;
+    reading.has_content |= if is_thought { reading.add_other(spelt) } else { reading.add_text(spelt) };
 }
 
 /// An enum's value: its name, or its number as some of Google's services write it; zero is "unspecified".

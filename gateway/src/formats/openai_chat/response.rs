@@ -78,12 +78,12 @@ fn tally(message: &Object<'_>, reading: &mut Reading) {
     }
     let reasoning = message.get("reasoning_content").or_else(|| message.get("reasoning"));
     for other in [reasoning, message.get("refusal")].into_iter().flatten() {
-        reading.other_chars += chars(other);
+        reading.add_other(json::spelt(other));
     }
     let calls = message.array("tool_calls");
     let functions = calls.iter().filter_map(|call| Object::parse(call.get()).ok()?.object("function"));
     for function in functions.chain(message.object("function_call")) {
-        reading.other_chars += function.get("arguments").map_or(0, chars);
+        reading.add_other(function.get("arguments").map_or(b"", json::spelt));
     }
     let has_other = ["tool_calls", "function_call", "audio", "images", "annotations", "reasoning_details"]
         .iter()
@@ -98,17 +98,14 @@ fn tally_content(content: &RawValue, reading: &mut Reading) {
     }
     for part in parts {
         let Ok(part) = Object::parse(part.get()) else {
-            reading.text_chars += chars(part);
+            reading.add_text(json::spelt(part));
             continue;
         };
         reading.has_content = true;
-        reading.text_chars += part.get("text").map_or(0, chars);
+        reading.add_text(part.get("text").map_or(b"", json::spelt));
         let thinking = part.array("thinking");
-        let texts = thinking.iter().filter_map(|part| Object::parse(part.get()).ok()?.get("text"));
-        reading.other_chars += texts.map(chars).sum::<u64>();
+        for text in thinking.iter().filter_map(|part| Object::parse(part.get()).ok()?.get("text")) {
+            reading.add_other(json::spelt(text));
+        }
     }
-}
-
-fn chars(value: &RawValue) -> u64 {
-    json::text(value).map_or(0, |text| text.chars().count() as u64)
 }

@@ -3,10 +3,11 @@
 use memchr::memmem::Finder;
 
 use super::{error, response};
+use crate::estimate::Sample;
 use crate::formats::failure;
 use crate::formats::json::Object;
 use crate::formats::reading::Reading;
-use crate::formats::scan::{Key, Members, values};
+use crate::formats::scan::{Key, Member, Members, string_chars, values};
 use crate::upstream::sse::{Event, Kind};
 
 /// What an event is, to those who relay it.
@@ -35,8 +36,10 @@ pub(crate) fn read(event: &Event<'_>, reading: &mut Reading) -> Seen {
         reading.fail(failure::from_named(data));
         return Seen::Chunk;
     }
-    let glance = Glance::at(data, reading.model_reported.is_none());
+    let mark = reading.sample.mark();
+    let glance = Glance::at(data, reading);
     if glance.wants_decoding {
+        reading.sample.truncate(mark);
         return decode(data, reading);
     }
     reading.text_chars += glance.text_chars;
@@ -64,7 +67,9 @@ struct Glance {
 }
 
 impl Glance {
-    fn at(data: &[u8], wants_model: bool) -> Self {
+    /// What is said is added to the reading's sample, and nothing else to the reading.
+    fn at(data: &[u8], reading: &mut Reading) -> Self {
+        let wants_model = reading.model_reported.is_none();
         let mut glance = Self::default();
         let mut deltas = values(&DELTA, data).peekable();
         glance.wants_decoding = deltas.peek().is_none()
@@ -74,22 +79,27 @@ impl Glance {
             if glance.wants_decoding {
                 break;
             }
-            glance.add(delta);
+            glance.add(delta, &mut reading.sample);
         }
         glance
     }
 
     /// Counts what a delta holds.
-    fn add(&mut self, delta: &[u8]) {
+    fn add(&mut self, delta: &[u8], sample: &mut Sample) {
+        let mut say = |member: &Member<'_>| {
+            let spelt = member.string().unwrap_or_default();
+            sample.push_spelt(spelt);
+            string_chars(spelt)
+        };
         let (mut reasoning_content, mut reasoning) = (0, 0);
         for member in Members::of(delta).take_while(|member| member.depth > 0) {
             match (member.key, member.depth) {
                 (b"content", 1) if matches!(member.rest, [b'[' | b'{', ..]) => self.wants_decoding = true,
-                (b"content", 1) => self.text_chars += member.chars(),
+                (b"content", 1) => self.text_chars += say(&member),
                 // The same text in two members, or in one of them.
-                (b"reasoning_content", 1) => reasoning_content = member.chars(),
-                (b"reasoning", 1) => reasoning = member.chars(),
-                (b"refusal", 1) | (b"arguments", _) => self.other_chars += member.chars(),
+                (b"reasoning_content", 1) => reasoning_content = say(&member),
+                (b"reasoning", 1) => reasoning = say(&member),
+                (b"refusal", 1) | (b"arguments", _) => self.other_chars += say(&member),
                 (
                     b"tool_calls" | b"function_call" | b"audio" | b"images" | b"reasoning_details" | b"annotations",
                     1,

@@ -55,17 +55,12 @@ fn tally(item: &RawValue, reading: &mut Reading) {
     for name in ["content", "summary"] {
         for part in item.array(name) {
             let Ok(part) = Object::parse(part.get()) else { continue };
-            let text = part.get("text").map_or(0, chars);
-            let counter = if is_message { &mut reading.text_chars } else { &mut reading.other_chars };
-            *counter += text;
-            reading.other_chars += part.get("refusal").map_or(0, chars);
+            let text = part.get("text").map_or(&b""[..], json::spelt);
+            if is_message { reading.add_text(text) } else { reading.add_other(text) };
+            reading.add_other(part.get("refusal").map_or(b"", json::spelt));
         }
     }
     for name in ["arguments", "input", "code"] {
-        reading.other_chars += item.get(name).map_or(0, chars);
+        reading.add_other(item.get(name).map_or(b"", json::spelt));
     }
-}
-
-fn chars(value: &RawValue) -> u64 {
-    json::text(value).map_or(0, |text| text.chars().count() as u64)
 }

@@ -64,11 +64,9 @@ fn decode(name: &[u8], data: &[u8], reading: &mut Reading) {
 }
 
 fn read_delta(kind: &[u8], data: &[u8], reading: &mut Reading) {
-    let chars = top(data, b"delta").map_or(0, |member| member.chars());
-    let counter =
-        if kind == b"response.output_text.delta" { &mut reading.text_chars } else { &mut reading.other_chars };
-    *counter += chars;
-    reading.has_content |= chars > 0;
+    let spelt = top(data, b"delta").and_then(|member| member.string()).unwrap_or_default();
+    let is_text = kind == b"response.output_text.delta";
+    reading.has_content |= if is_text { reading.add_text(spelt) } else { reading.add_other(spelt) };
 }
 
 /// A message and a reasoning item start empty; any other item (a call, a search) is content from its start.
