@@ -8,6 +8,9 @@ mod replay;
 /// Answers pass at once, and requests go upstream as they came, but for what must be changed.
 mod streaming;
 
+/// Smoothing, where it is asked for, deals out long texts and changes nothing else.
+mod smoothing;
+
 /// A stream of any size, in pieces of any size, passes in bounded memory and is read right.
 mod large;
 
@@ -22,6 +25,9 @@ mod interruption;
 
 /// What is refused is refused in the caller's dialect, once recorded, and no secret leaves its place.
 mod rejection;
+
+/// Bodies are kept where that is asked for: once, redacted, cut, and what no client got as well.
+mod capture;
 
 /// A wrong configuration is told whole before anything starts.
 mod config;

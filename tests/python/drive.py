@@ -1,39 +1,24 @@
 """Drives a gateway with the vendors' own clients, unmodified but for their base URL.
 
 Usage: drive.py BASE_URL CLIENT_KEY
-
-Every check that fails is told with its traceback, and the exit status is 1. For every answer that a client counted,
-one line of JSON says what it counted, so that the caller can compare it with the bill:
-    {"check": ..., "request_id": ..., "input": ..., "cache_read": ..., "output": ...}
 """
 
 import asyncio
 import json
 import sys
-import traceback
 
 import anthropic
 import openai
+from driving import WEATHER, counted, run
 
 CLAUDE = "claude-sonnet-4-5"
 GPT = "gpt-4o-mini"
 HELLO = [{"role": "user", "content": "Tell me something about the sea."}]
-WEATHER = {
-    "type": "object",
-    "properties": {"location": {"type": "string"}, "days": {"type": "integer"}},
-    "required": ["location"],
-}
 
 base_url, key = sys.argv[1:]
 claude = anthropic.Anthropic(base_url=base_url, api_key=key, max_retries=0)
 claude_bearer = anthropic.Anthropic(base_url=base_url, auth_token=key, api_key=None, max_retries=0)
 gpt = openai.OpenAI(base_url=f"{base_url}/v1", api_key=key, max_retries=0)
-
-
-def counted(check, headers, input, cache_read, output):
-    request_id = headers["x-weir-request-id"]
-    line = {"check": check, "request_id": request_id, "input": input, "cache_read": cache_read, "output": output}
-    print(json.dumps(line), flush=True)
 
 
 def counted_claude(check, headers, usage):
@@ -291,17 +276,4 @@ def check_gpt_broken_streams():
         raise AssertionError(f"{fault}: a broken stream looks complete: {chunks[-1]}")
 
 
-def main():
-    failed = []
-    checks = [(name, check) for name, check in globals().items() if name.startswith("check_")]
-    for name, check in checks:
-        try:
-            check()
-        except Exception:
-            failed.append(name)
-            print(f"{name} failed:\n{traceback.format_exc()}", file=sys.stderr)
-    if failed:
-        sys.exit(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
-
-
-main()
+run(globals())

@@ -160,6 +160,7 @@ impl Stack {
 pub struct Row {
     pub request_id: Uuid,
     pub outcome: String,
+    pub operation: String,
     pub client: String,
     pub user: String,
     pub tags: BTreeMap<String, String>,

@@ -68,16 +68,19 @@ fn ending(play: &Play, row: &Row, got_bytes: usize) -> Vec<Column> {
     ]
 }
 
-/// Before any content an error is a failed attempt, after it a broken answer. Content is more than text, so that an error
-/// behind no text may be either.
+/// Before any content an error is a failed attempt, after it a broken answer. Where there was something else than text,
+/// either is right.
 fn outcome(play: &Play, row: &Row) -> &'static str {
     let (expected, status) = (&play.recording.expected, play.recording.response.status);
+    let has_other = ["tools", "server_tools", "thinking", "reasoning", "reasoning_content", "reasoning_deltas"]
+        .iter()
+        .any(|feature| play.recording.has(feature));
     match () {
         () if expected.completed => "completed",
         () if status >= 400 => "failed",
-        () if expected.is_error && !play.is_stream() => "failed",
-        () if expected.is_error && expected.text_chars == 0 && row.outcome == "failed" => "failed",
-        () => "interrupted",
+        () if !expected.is_error || expected.text_chars > 0 => "interrupted",
+        () if has_other && row.outcome == "interrupted" => "interrupted",
+        () => "failed",
     }
 }
 

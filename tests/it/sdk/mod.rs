@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -14,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use weir::simulate::{Answer, Ending, Options, Simulator};
 
+mod vendor;
+
 /// What a client's library says that an answer used; nothing where it was not told.
 #[derive(Debug, Deserialize)]
 struct Counted {
@@ -22,11 +25,11 @@ struct Counted {
     input: Option<u64>,
     cache_read: Option<u64>,
     output: Option<u64>,
+    reasoning: Option<u64>,
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn official_clients_work_unmodified_and_agree_with_the_bill() {
-    let python = tokio::task::spawn_blocking(environment).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let simulator_url = format!("http://{}", listener.local_addr().unwrap());
     let options = Options { per_token: Duration::from_millis(1), ..Options::default() };
@@ -43,29 +46,59 @@ async fn official_clients_work_unmodified_and_agree_with_the_bill() {
         ..Plan::default()
     };
     let stack = Stack::planned(plan, |_| unreachable!("the simulated provider answers")).await;
+    let counted = drive("drive.py", &stack).await;
+    assert!(counted.len() >= 28, "{counted:?}");
+    bill_is_the_providers(&stack, &simulator).await;
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn anthropics_client_calls_tools_shows_images_thinks_counts_and_lists_models() {
+    let counted = drive("scripted_anthropic.py", &Stack::start(vendor::answer).await).await;
+    assert!(counted.len() >= 11, "{counted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn openais_client_calls_tools_shows_images_reasons_and_lists_models() {
+    let counted = drive("scripted_openai.py", &Stack::start(vendor::answer).await).await;
+    assert!(counted.len() >= 29, "{counted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn googles_client_calls_tools_shows_images_thinks_counts_and_lists_models() {
+    let counted = drive("scripted_google.py", &Stack::start(vendor::answer).await).await;
+    assert!(counted.len() >= 22, "{counted:?}");
+}
+
+/// Runs a script against the stack's gateway; all that its clients counted stands in the bill.
+async fn drive(script: &'static str, stack: &Stack) -> Vec<Counted> {
     let url = stack.gateway.as_ref().unwrap().url.clone();
-    let drive = tokio::task::spawn_blocking(move || {
-        let script = folder().join("drive.py");
-        Command::new(python).arg("-B").arg(script).args([url.as_str(), KEY_A]).output().expect("python")
-    });
-    let output = drive.await.unwrap();
+    let run = move || {
+        let mut command = Command::new(environment());
+        command.arg("-B").arg(folder().join(script)).args([url.as_str(), KEY_A]).output().expect("python")
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
     let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{errors}");
-
+    assert!(output.status.success(), "{script}: {errors}");
     let counted: Vec<Counted> = told.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
-    assert!(counted.len() >= 28, "{told}");
     for counted in &counted {
         let row = stack.row(counted.request_id).await;
         assert_eq!(row.outcome, "completed", "{counted:?} {row:?}");
+        assert!(row.user_agent.contains("Python") || row.user_agent.contains("google-genai"), "{row:?}");
+        if counted.check.contains("count_tokens") {
+            assert_eq!((row.operation.as_str(), row.output_tokens), ("count_tokens", None), "{row:?}");
+            continue;
+        }
         if counted.input.is_some() {
-            let recorded = (row.input_tokens, row.cache_read_tokens, row.output_tokens);
+            let recorded = (row.input_tokens, row.cache_read_tokens.or(Some(0)), row.output_tokens);
             assert_eq!(recorded, (counted.input, counted.cache_read, counted.output), "{}", counted.check);
         }
+        if counted.reasoning.is_some() {
+            assert_eq!(row.reasoning_tokens.or(Some(0)), counted.reasoning, "{}", counted.check);
+        }
+        assert_eq!(row.operation, "generate");
         assert!(row.output_tokens.is_some_and(|tokens| tokens > 0), "{}: {row:?}", counted.check);
-        assert!(row.user_agent.contains("Python"), "{}", counted.check);
     }
-    bill_is_the_providers(&stack, &simulator).await;
+    counted
 }
 
 /// Every answer in the provider's own books that reached its end has its row, with the very tokens.
@@ -104,6 +137,11 @@ fn folder() -> PathBuf {
 
 /// The Python of a venv with exactly the pinned packages, made once per set of pins under the target folder.
 fn environment() -> PathBuf {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(install).clone()
+}
+
+fn install() -> PathBuf {
     let requirements = folder().join("requirements.txt");
     let pins = std::fs::read(&requirements).expect("requirements.txt");
     let digest: String = Sha256::digest(&pins).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
