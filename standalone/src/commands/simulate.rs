@@ -10,10 +10,10 @@ use super::{Failure, stop};
 use crate::simulate::{Options, Simulator};
 use crate::terminal;
 
-/// Serves the simulated provider: Anthropic Messages and OpenAI Chat Completions, faults on demand, and a tally.
+/// Serves the simulated provider: Anthropic Messages, OpenAI Chat Completions and Responses, and Gemini; faults on demand, and a tally.
 ///
 /// A fault is asked for by the model's name (`claude-sonnet-5-5-sim-cut`) or the header `x-simulate`: error-<status>,
-/// html, drop, hang, silent, cut, stall, stream-error, slow, no-usage. `GET /tally` tells what was served.
+/// html, drop, hang, silent, cut, stall, stream-error, early-error, slow, no-usage. `GET /tally` tells what was served.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Where to listen.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use schemas::money::{Factor, Pico};
-use schemas::outcome::{Format, Outcome};
+use schemas::outcome::{Format, Outcome, Verdict};
 use schemas::price::Book;
 use schemas::time::Timestamp;
 use serde::Deserialize;
@@ -22,6 +22,8 @@ pub(super) struct Sent {
     pub(super) status: Option<u16>,
     /// What has to become of it.
     pub(super) expected: Outcome,
+    /// The endpoints of its model: with two of them, the first fails and the second answers.
+    pub(super) routes: &'static [&'static str],
 }
 
 /// A row of `requests`.
@@ -49,6 +51,23 @@ pub(super) struct Row {
     pub(super) reasoning_tokens: Option<u64>,
     /// What it cost.
     pub(super) cost_usd: Option<Pico>,
+}
+
+/// A row of `candidates`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Try {
+    /// Our id of the request.
+    pub(super) request_id: Uuid,
+    /// Who was asked.
+    pub(super) endpoint: String,
+    /// What came of it.
+    pub(super) verdict: Verdict,
+    /// The status of the response, if there was one.
+    pub(super) status: Option<u16>,
+    /// What it used.
+    pub(super) input_tokens: Option<u64>,
+    /// What it made.
+    pub(super) output_tokens: Option<u64>,
 }
 
 /// Two figures that have to be equal.
@@ -79,6 +98,7 @@ pub(super) struct Books {
     pub(super) sent: Vec<Sent>,
     pub(super) tally: Tally,
     pub(super) rows: Vec<Row>,
+    pub(super) tries: Vec<Try>,
     pub(super) used: Vec<Used>,
     pub(super) costs: Vec<Cost>,
     pub(super) prices: Book,
@@ -89,6 +109,7 @@ impl Books {
     pub(super) fn checks(&self) -> Vec<Check> {
         let mut checks = vec![Check::new("requests sent = rows in ClickHouse", self.sent.len(), self.rows.len())];
         checks.extend(self.of_requests());
+        checks.extend(self.of_tries());
         checks.extend(self.of_answers());
         checks.extend(self.of_tokens());
         checks.extend(self.of_money());
@@ -107,6 +128,36 @@ impl Books {
         ]
     }
 
+    /// Where the first provider failed the second has answered, and tries in vain are told as such and cost nothing.
+    fn of_tries(&self) -> [Check; 3] {
+        let interrupted: BTreeSet<Uuid> =
+            self.rows.iter().filter(|row| row.outcome == Outcome::Interrupted).map(|row| row.request_id).collect();
+        // A try whose answer broke in the middle is billed, and is told as failed all the same.
+        let in_vain = |tried: &&Try| tried.verdict == Verdict::Failed && !interrupted.contains(&tried.request_id);
+        let found = |id: Uuid, endpoint: &str, verdicts: &[Verdict]| {
+            let is_it = |tried: &Try| tried.endpoint == endpoint && verdicts.contains(&tried.verdict);
+            self.tries.iter().any(|tried| tried.request_id == id && is_it(tried))
+        };
+        let failed_over = |sent: &&Sent| match (sent.request_id, sent.routes) {
+            (Some(id), [first, second]) => {
+                found(id, first, &[Verdict::Failed, Verdict::Skipped]) && found(id, second, &[Verdict::Succeeded])
+            }
+            _ => false,
+        };
+        let refused = self.tally.answers.iter().filter(|answer| answer.ending == Ending::Refused).count();
+        let refusals = self.tries.iter().filter(in_vain).filter(|tried| tried.status.is_some()).count();
+        let used = |tried: &Try| tried.input_tokens.unwrap_or(0) + tried.output_tokens.unwrap_or(0);
+        [
+            Check::new(
+                "first provider failed = second one answered",
+                self.sent.iter().filter(|sent| sent.routes.len() == 2).count(),
+                self.sent.iter().filter(failed_over).count(),
+            ),
+            Check::new("refusals by the provider = failed tries", refused, refusals),
+            Check::new("tokens of failed tries", 0, self.tries.iter().filter(in_vain).map(used).sum::<u64>()),
+        ]
+    }
+
     /// Requests whose row is missing or says something else, in words.
     pub(super) fn differences(&self) -> Vec<String> {
         let outcomes: HashMap<Uuid, Outcome> = self.rows.iter().map(|row| (row.request_id, row.outcome)).collect();
@@ -121,7 +172,7 @@ impl Books {
         self.sent.iter().filter_map(different).collect()
     }
 
-    /// Every answer that the provider has served to its end, and told the usage of, is in one row with just that usage.
+    /// Every answer that the provider has told the usage of, be it a broken one's, is in one row with just that usage.
     fn of_answers(&self) -> [Check; 2] {
         let mut rows: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
         for row in self.rows.iter().filter(|row| !row.upstream_request_id.is_empty()) {
@@ -143,8 +194,8 @@ impl Books {
         [
             Check::new(
                 "answers billed by the provider = rows to the token",
-                told(&self.tally).count(),
-                told(&self.tally).filter(equal).count(),
+                self.tally.answers.iter().filter(|answer| answer.usage_reported).count(),
+                self.tally.answers.iter().filter(|answer| answer.usage_reported).filter(equal).count(),
             ),
             Check::new("answers without usage that a row calls known", 0, untold.iter().filter(known).count()),
         ]
@@ -188,7 +239,11 @@ impl Books {
     }
 
     fn list_price(&self, answer: &Answer) -> Option<Pico> {
-        let provider = if answer.format == Format::Anthropic { "anthropic" } else { "openai" };
+        let provider = match answer.format {
+            Format::Anthropic => "anthropic",
+            Format::OpenaiChat | Format::OpenaiResponses => "openai",
+            Format::Gemini => "google",
+        };
         let price = self.prices.find(provider, &[&answer.model], Timestamp::now())?;
         price.cost(&answer.usage, Factor::ONE)
     }

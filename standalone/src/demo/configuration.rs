@@ -5,15 +5,66 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use schemas::config::Config;
+use schemas::outcome::Format;
 use toml::Value;
 use uuid::Uuid;
 
 use super::Error;
 use super::script::{CLIENTS, MODELS};
+use crate::simulate::HEADER;
 use crate::stack::{self, Listeners};
 
 /// The variables that let the demo use a ClickHouse server which is there already.
 const OVERRIDES: &str = "WEIR_CLICKHOUSE__";
+
+/// An endpoint of the demo.
+struct Endpoint {
+    provider: &'static str,
+    name: &'static str,
+    format: Format,
+    trouble: Trouble,
+}
+
+/// What is wrong with an endpoint.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    None,
+    /// Nobody listens there.
+    Unreachable,
+    /// The simulated provider is told to fail, by a header that the configuration adds to every request.
+    Fault(&'static str),
+}
+
+const fn endpoint(provider: &'static str, name: &'static str, format: Format, trouble: Trouble) -> Endpoint {
+    Endpoint { provider, name, format, trouble }
+}
+
+/// Three providers that answer, and a relay that is out of order in four ways.
+const ENDPOINTS: [Endpoint; 8] = [
+    endpoint("anthropic", "anthropic-api", Format::Anthropic, Trouble::None),
+    endpoint("openai", "openai-chat", Format::OpenaiChat, Trouble::None),
+    endpoint("openai", "openai-responses", Format::OpenaiResponses, Trouble::None),
+    endpoint("google", "google-api", Format::Gemini, Trouble::None),
+    endpoint("relay", "relay-anthropic", Format::Anthropic, Trouble::Fault("error-529")),
+    endpoint("relay", "relay-chat", Format::OpenaiChat, Trouble::Unreachable),
+    endpoint("relay", "relay-responses", Format::OpenaiResponses, Trouble::Fault("error-429-3")),
+    endpoint("relay", "relay-gemini", Format::Gemini, Trouble::Fault("early-error")),
+];
+
+impl Endpoint {
+    fn section(&self, address: SocketAddr) -> String {
+        let Self { name, format, .. } = self;
+        let headers = match self.trouble {
+            Trouble::Fault(fault) => format!("  headers = {{ {HEADER} = \"{fault}\" }}\n"),
+            Trouble::None | Trouble::Unreachable => String::new(),
+        };
+        format!(
+            "  [[providers.endpoints]]\n  name = \"{name}\"\n  format = \"{format}\"\n  \
+             base_url = \"http://{address}\"\n  max_retries = 0\n{headers}    \
+             [[providers.endpoints.keys]]\n    name = \"main\"\n    secret = {{ plain = \"sk-simulated\" }}\n"
+        )
+    }
+}
 
 /// Where everything listens.
 #[derive(Clone, Debug)]
@@ -47,8 +98,8 @@ pub(super) async fn build(folder: &Path, provider: SocketAddr) -> Result<(Config
         clickhouse: format!("http://{}", stack::free_address().await?),
         database,
     };
-    let nats = stack::free_address().await?;
-    let config = Config::parse(&file(&addresses, nats, &folder.join("ledger")), &environment)?;
+    let (nats, nowhere) = (stack::free_address().await?, stack::free_address().await?);
+    let config = Config::parse(&file(&addresses, nats, nowhere, &folder.join("ledger")), &environment)?;
     addresses.clickhouse.clone_from(&config.clickhouse.url);
     let listeners = Listeners {
         clients,
@@ -59,7 +110,7 @@ pub(super) async fn build(folder: &Path, provider: SocketAddr) -> Result<(Config
     Ok((config, listeners, addresses))
 }
 
-fn file(addresses: &Addresses, nats: SocketAddr, ledger: &Path) -> String {
+fn file(addresses: &Addresses, nats: SocketAddr, nowhere: SocketAddr, ledger: &Path) -> String {
     let Addresses { gateway, gateway_ops, recorder_ops, analytics, provider, clickhouse, .. } = addresses;
     let ledger = Value::String(ledger.display().to_string());
     let mut text = format!(
@@ -85,32 +136,20 @@ max_range_age = "250ms"
 [analytics]
 listen = "{analytics}"
 
-[[providers]]
-name = "anthropic"
-  [[providers.endpoints]]
-  name = "anthropic-api"
-  format = "anthropic"
-  base_url = "http://{provider}"
-    [[providers.endpoints.keys]]
-    name = "main"
-    secret = {{ plain = "sk-ant-simulated" }}
-
-[[providers]]
-name = "openai"
-  [[providers.endpoints]]
-  name = "openai-api"
-  format = "openai_chat"
-  base_url = "http://{provider}/v1"
-    [[providers.endpoints.keys]]
-    name = "main"
-    secret = {{ plain = "sk-simulated" }}
 "#
     );
+    let mut provider_before = "";
+    for endpoint in &ENDPOINTS {
+        if std::mem::replace(&mut provider_before, endpoint.provider) != endpoint.provider {
+            text += &format!("\n[[providers]]\nname = \"{}\"\n", endpoint.provider);
+        }
+        text += &endpoint.section(if endpoint.trouble == Trouble::Unreachable { nowhere } else { *provider });
+    }
     for model in &MODELS {
-        text += &format!(
-            "\n[[models]]\nname = \"{}\"\n  [[models.routes]]\n  endpoint = \"{}\"\n",
-            model.name, model.endpoint
-        );
+        text += &format!("\n[[models]]\nname = \"{}\"\n", model.name);
+        for (priority, endpoint) in model.routes.iter().enumerate() {
+            text += &format!("  [[models.routes]]\n  endpoint = \"{endpoint}\"\n  priority = {priority}\n");
+        }
     }
     for client in &CLIENTS {
         text += &format!(

@@ -13,9 +13,7 @@ use crate::simulate::HEADER;
 use crate::terminal::Step;
 
 /// How many requests run at once.
-const CONCURRENCY: usize = 24;
-/// A client that leaves does so after this many bytes of the answer.
-const LEAVES_AFTER_BYTES: usize = 1500;
+const CONCURRENCY: usize = 32;
 
 /// Sends everything; returns what was seen in the order in which the answers ended.
 pub(super) async fn send(gateway: SocketAddr, client: &reqwest::Client, shots: Vec<Shot>) -> Vec<Sent> {
@@ -32,15 +30,12 @@ pub(super) async fn send(gateway: SocketAddr, client: &reqwest::Client, shots: V
 }
 
 async fn ask(gateway: SocketAddr, client: &reqwest::Client, shot: Shot) -> Sent {
-    let mut sent = Sent { request_id: None, status: None, expected: shot.expected };
+    let mut sent = Sent { request_id: None, status: None, expected: shot.expected, routes: shot.routes };
+    let request = client.post(format!("http://{gateway}{}", shot.path));
     let request = match shot.format {
-        Format::Anthropic => client
-            .post(format!("http://{gateway}/v1/messages"))
-            .header("x-api-key", shot.key)
-            .header("anthropic-version", "2023-06-01"),
-        _ => client
-            .post(format!("http://{gateway}/v1/chat/completions"))
-            .header(AUTHORIZATION, format!("Bearer {}", shot.key)),
+        Format::Anthropic => request.header("x-api-key", shot.key).header("anthropic-version", "2023-06-01"),
+        Format::OpenaiChat | Format::OpenaiResponses => request.header(AUTHORIZATION, format!("Bearer {}", shot.key)),
+        Format::Gemini => request.header("x-goog-api-key", shot.key),
     };
     let request = shot.fault.iter().fold(request, |request, fault| request.header(HEADER, *fault));
     let Ok(response) = request.header(CONTENT_TYPE, "application/json").body(shot.body).send().await else {
@@ -54,7 +49,7 @@ async fn ask(gateway: SocketAddr, client: &reqwest::Client, shot: Shot) -> Sent 
     // An answer that breaks off is what some of these requests are about: the rows have to say so, not this client.
     while let Some(Ok(chunk)) = body.next().await {
         bytes += chunk.len();
-        if shot.leaves && bytes > LEAVES_AFTER_BYTES {
+        if shot.leaves_after_bytes.is_some_and(|limit| bytes > limit) {
             break;
         }
     }

@@ -2,6 +2,7 @@
 
 mod configuration;
 mod script;
+mod question;
 mod load;
 mod readback;
 mod accounting;
@@ -144,11 +145,13 @@ async fn tell(readback: &Readback, addresses: &Addresses, simulator: &Simulator)
     readback.wait_for(sent.len(), RECORDED_TIMEOUT).await;
     let (rows, costs) = (readback.rows().await?, readback.costs().await?);
     let (used, outcomes) = (readback.used().await?, readback.outcomes().await?);
+    let (tries, asked) = (readback.tries().await?, readback.providers().await?);
     let analytics = addresses.analytics.to_string();
     terminal::out(report::bill(&analytics, &costs, &used));
     terminal::out(report::outcomes(&analytics, &outcomes));
+    terminal::out(report::providers(&analytics, &asked));
     let prices = Book::builtin()?;
-    let books = Books { sent, tally: simulator.tally(), rows, used, costs, prices };
+    let books = Books { sent, tally: simulator.tally(), rows, tries, used, costs, prices };
     let checks = books.checks();
     terminal::out(report::accounting(&checks));
     for difference in books.differences() {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 
-use super::accounting::Row;
+use super::accounting::{Row, Try};
 use crate::terminal::Step;
 
 /// What was recorded cannot be read.
@@ -63,6 +63,19 @@ pub(super) struct Used {
     pub(super) unknown_usage_requests: u64,
 }
 
+/// A line of `/v1/providers`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Asked {
+    pub(super) provider: Option<String>,
+    pub(super) endpoint: Option<String>,
+    pub(super) attempts: u64,
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+    pub(super) skipped: u64,
+    pub(super) rate_limited: u64,
+    pub(super) output_tokens: Option<u64>,
+}
+
 #[derive(Deserialize)]
 struct Envelope<R> {
     rows: Vec<R>,
@@ -85,11 +98,21 @@ impl Readback {
 
     /// Every row, from ClickHouse.
     pub(super) async fn rows(&self) -> Result<Vec<Row>, Error> {
+        let columns = "request_id, outcome, upstream_request_id, usage_source, input_tokens, cache_read_tokens, \
+                       cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, cost_usd";
+        self.table("requests", columns).await
+    }
+
+    /// Every try at a provider, from ClickHouse.
+    pub(super) async fn tries(&self) -> Result<Vec<Try>, Error> {
+        let columns = "request_id, endpoint, verdict, status, input_tokens, output_tokens";
+        self.table("candidates", columns).await
+    }
+
+    async fn table<R: DeserializeOwned>(&self, table: &str, columns: &str) -> Result<Vec<R>, Error> {
         let database = &self.config.clickhouse.database;
         let query = format!(
-            "SELECT request_id, outcome, upstream_request_id, usage_source, input_tokens, cache_read_tokens, \
-             cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, cost_usd \
-             FROM {database}.requests FINAL FORMAT JSONEachRow \
+            "SELECT {columns} FROM {database}.{table} FINAL FORMAT JSONEachRow \
              SETTINGS output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 1"
         );
         let text = self.clickhouse(query).await?;
@@ -128,6 +151,11 @@ impl Readback {
     /// What became of the requests.
     pub(super) async fn outcomes(&self) -> Result<Vec<Used>, Error> {
         self.analytics("/v1/usage?group_by=outcome").await
+    }
+
+    /// Who was asked, and what came of it.
+    pub(super) async fn providers(&self) -> Result<Vec<Asked>, Error> {
+        self.analytics("/v1/providers?group_by=provider,endpoint").await
     }
 
     async fn analytics<R: DeserializeOwned>(&self, path: &str) -> Result<Vec<R>, Error> {

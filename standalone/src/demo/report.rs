@@ -6,7 +6,7 @@ use schemas::money::Pico;
 
 use super::accounting::Check;
 use super::configuration::Addresses;
-use super::readback::{Cost, Used};
+use super::readback::{Asked, Cost, Used};
 use super::script::{CLIENTS, MODELS};
 use crate::terminal::{Align, table};
 
@@ -75,6 +75,29 @@ pub(super) fn outcomes(analytics: &str, outcomes: &[Used]) -> String {
     };
     let rows: Vec<Vec<String>> = outcomes.iter().map(row).collect();
     format!("What became of the requests (http://{analytics}/v1/usage?group_by=outcome)\n\n{}", table(&columns, &rows))
+}
+
+/// Who was asked, and how often in vain: failed tries are what the next candidate made good.
+pub(super) fn providers(analytics: &str, asked: &[Asked]) -> String {
+    let columns = [
+        ("provider", Align::Left),
+        ("endpoint", Align::Left),
+        ("tries", Align::Right),
+        ("answered", Align::Right),
+        ("failed", Align::Right),
+        ("rate limited", Align::Right),
+        ("skipped", Align::Right),
+        ("output", Align::Right),
+    ];
+    let row = |asked: &Asked| {
+        let counts = [asked.attempts, asked.succeeded, asked.failed, asked.rate_limited, asked.skipped];
+        let names = [name(&asked.provider), name(&asked.endpoint)].into_iter();
+        let output = asked.output_tokens.map_or("-".to_owned(), |count| count.to_string());
+        names.chain(counts.map(|count| count.to_string())).chain([output]).collect()
+    };
+    let rows: Vec<Vec<String>> = asked.iter().map(row).collect();
+    let url = format!("http://{analytics}/v1/providers?group_by=provider,endpoint");
+    format!("Who was asked ({url})\n\n{}", table(&columns, &rows))
 }
 
 /// Whether the books agree.

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use schemas::config::Config;
 use schemas::money::Pico;
-use schemas::outcome::{Format, Outcome};
+use schemas::outcome::{Format, Outcome, Verdict};
 use schemas::price::Book;
 use schemas::usage::Usage;
 use uuid::Uuid;
 
-use super::accounting::{Books, Row, Sent};
+use super::accounting::{Books, Row, Sent, Try};
 use super::readback::{Cost, Used};
 use super::script::{self, CLIENTS, DRILLS};
-use crate::simulate::{Answer, Ending, Options, Simulator, Tally};
+use crate::simulate::{Address, Answer, Ending, Options, Simulator, Tally};
 
 /// A dollar per million fresh tokens and ten times that for output, cached tokens at half and twice the price.
 const PRICES: &str = r#"
@@ -94,9 +94,22 @@ fn used(client: &str, known: bool) -> Used {
     }
 }
 
-/// Three requests: one whole answer, one without usage, one refused at the door.
+/// A try of the first request.
+fn tried(endpoint: &str, verdict: Verdict) -> Try {
+    let count = |count| Some(count).filter(|_| verdict == Verdict::Succeeded);
+    Try {
+        request_id: Uuid::from_u128(1),
+        endpoint: endpoint.to_owned(),
+        verdict,
+        status: Some(200),
+        input_tokens: count(100),
+        output_tokens: count(40),
+    }
+}
+
+/// Three requests: one whole answer of a second provider, one without usage, one refused at the door.
 fn books() -> Books {
-    let sent = |id, expected| Sent { request_id: Some(Uuid::from_u128(id)), status: Some(200), expected };
+    let sent = |id, expected| Sent { request_id: Some(Uuid::from_u128(id)), status: Some(200), expected, routes: &[] };
     let cost = |client: &str, cost_usd| Cost {
         client: Some(client.to_owned()),
         model: None,
@@ -104,14 +117,20 @@ fn books() -> Books {
         unpriced_requests: 0,
         cost_usd,
     };
+    let refused = Answer { ending: Ending::Refused, status: 529, usage: Usage::UNKNOWN, ..answer("c", false) };
     Books {
-        sent: vec![sent(1, Outcome::Completed), sent(2, Outcome::Completed), sent(3, Outcome::Rejected)],
-        tally: Tally { answers: [answer("a", true), answer("b", false)].into(), ..Tally::default() },
+        sent: vec![
+            Sent { routes: &["relay", "api"], ..sent(1, Outcome::Completed) },
+            sent(2, Outcome::Completed),
+            sent(3, Outcome::Rejected),
+        ],
+        tally: Tally { answers: [answer("a", true), answer("b", false), refused].into(), ..Tally::default() },
         rows: vec![
             row(1, Outcome::Completed, "a", true),
             row(2, Outcome::Completed, "b", false),
             row(3, Outcome::Rejected, "", false),
         ],
+        tries: vec![tried("relay", Verdict::Failed), tried("api", Verdict::Succeeded)],
         used: vec![used("search", true), used(DRILLS.name, false)],
         costs: vec![cost("search", Some(COST)), cost(DRILLS.name, None)],
         prices: Book::parse(PRICES).unwrap(),
@@ -149,6 +168,20 @@ fn a_wrong_outcome_is_noticed_and_told() {
     let mut wrong = books();
     change(&mut wrong);
     assert!(wrong.differences()[0].ends_with("is recorded as cancelled, not completed"));
+}
+
+#[test]
+fn a_failover_that_did_not_happen_and_one_that_is_billed_twice_are_noticed() {
+    let (second, refusals, tokens) = (
+        "first provider failed = second one answered",
+        "refusals by the provider = failed tries",
+        "tokens of failed tries",
+    );
+    assert_eq!(failing(|books| drop(books.tries.remove(0))), [second, refusals]);
+    assert_eq!(failing(|books| books.tries[0].verdict = Verdict::Skipped), [refusals]);
+    assert_eq!(failing(|books| books.tries[1].endpoint = "relay".to_owned()), [second]);
+    assert_eq!(failing(|books| books.tries[0].input_tokens = Some(100)), [tokens]);
+    assert_eq!(failing(|books| books.tries[0].status = None), [refusals]);
 }
 
 #[test]
@@ -193,10 +226,16 @@ fn the_script_covers_every_outcome_and_asks_what_the_provider_understands() {
     assert_eq!(outcomes.len(), Outcome::ALL.len());
     let simulator = Simulator::new(Options::default());
     for shot in &shots {
-        simulator.plan(shot.format, &shot.body).unwrap();
+        let (path, query) = shot.path.split_once('?').unwrap_or((&shot.path, ""));
+        let address = Address::of(path, query).unwrap();
+        assert_eq!(address.format, shot.format);
+        simulator.plan(&address, &shot.body).unwrap();
         let is_known = CLIENTS.iter().any(|client| client.key == shot.key);
         assert!(is_known || shot.expected == Outcome::Rejected);
     }
+    let formats: BTreeSet<&str> = shots.iter().map(|shot| shot.format.as_str()).collect();
+    assert_eq!(formats.len(), 4);
+    assert!(shots.iter().filter(|shot| shot.routes.len() == 2).count() >= 8);
     let bodies: BTreeSet<&[u8]> = shots.iter().map(|shot| shot.body.as_ref()).collect();
     assert!(bodies.len() > shots.len() / 2);
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderName, RETRY_AFTER};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Either, Limited};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
 use schemas::outcome::Format;
 use schemas::time::Timestamp;
@@ -14,8 +15,10 @@ use schemas::usage::Usage;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::anthropic::Names;
+use super::Simulator;
 use super::ask::{Ask, Refusal};
+use super::dialect::{self, Names};
+use super::endpoint::Address;
 use super::fault::{self, Fault};
 use super::frames::Frame;
 use super::plan::Plan;
@@ -24,23 +27,23 @@ use super::random::Random;
 use super::reply::{Reply, head, html, message_of, refuse, respond, typed};
 use super::server::BODY_MAX_BYTES;
 use super::tally::{Answer, Ending, Ticket};
-use super::{Simulator, anthropic, openai_chat};
 
 const SLOW: Duration = Duration::from_millis(50);
 
 /// Answers a request; an error closes the connection without a response.
 pub(super) async fn complete(
     simulator: &Simulator,
-    format: Format,
+    address: &Address,
     request: Request<Incoming>,
 ) -> Result<Reply, Ended> {
     let (parts, body) = request.into_parts();
     let mut letters = Random::new(Uuid::now_v7().as_u128() as u64);
-    let call = Call { simulator, format, request_id: format!("req_{}", letters.letters(24)) };
+    let format = address.format;
+    let call = Call { simulator, address, request_id: format!("req_{}", letters.letters(24)) };
     let Ok(body) = Limited::new(body, BODY_MAX_BYTES).collect().await else {
         return Ok(call.refuse(None, 413, "Request exceeds the maximum size"));
     };
-    let (ask, fault) = match call.read(&parts.headers, &body.to_bytes()) {
+    let (ask, fault) = match call.read(&parts, &body.to_bytes()) {
         Ok(read) => read,
         Err(Refusal { status, message }) => return Ok(call.refuse(None, status, &message)),
     };
@@ -60,21 +63,25 @@ pub(super) async fn complete(
             reply.headers_mut().extend(retry_after_s.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
             return Ok(reply);
         }
+        Some(Fault::EarlyError) => {
+            call.open(asked, 200).settle(Ending::Refused, false);
+            let mut reply = early_error(&ask, &call.request_id);
+            head(format, &call.request_id, reply.headers_mut());
+            return Ok(reply);
+        }
         Some(Fault::StreamError) if !ask.stream => {
-            let status = if format == Format::Anthropic { 529 } else { 503 };
+            let status = dialect::overloaded(format);
             return Ok(call.refuse(asked, status, message_of(status)));
         }
         Some(Fault::Silent | Fault::Stall) if !ask.stream => return call.hang(asked).await,
         _ => {}
     }
     let plan = Plan::new(&ask, &simulator.options);
-    let response_id = match format {
-        Format::Anthropic => format!("msg_01{}", letters.letters(22)),
-        _ => format!("chatcmpl-{}", letters.letters(29)),
-    };
+    let response_id = dialect::response_id(format, &mut letters);
     let mut ticket = call.open(asked, 200);
     ticket.bill(&response_id, plan.usage);
-    let telling = Telling { ask: &ask, plan: &plan, response_id: &response_id, fault };
+    let call_id = dialect::call_id(format, &mut letters);
+    let telling = Telling { ask: &ask, plan: &plan, response_id: &response_id, call_id: &call_id, fault };
     let mut reply = telling.reply(simulator, ticket).await;
     head(format, &call.request_id, reply.headers_mut());
     Ok(reply)
@@ -83,19 +90,20 @@ pub(super) async fn complete(
 /// A request on its way to an answer.
 struct Call<'a> {
     simulator: &'a Simulator,
-    format: Format,
+    address: &'a Address,
     request_id: String,
 }
 
 type Asked<'a> = Option<(&'a Ask, Option<Fault>)>;
 
 impl Call<'_> {
-    fn read(&self, headers: &HeaderMap, body: &[u8]) -> Result<(Ask, Option<Fault>), Refusal> {
-        authorise(self.simulator, headers)?;
-        if self.format == Format::Anthropic && !headers.contains_key("anthropic-version") {
+    fn read(&self, head: &Parts, body: &[u8]) -> Result<(Ask, Option<Fault>), Refusal> {
+        let headers = &head.headers;
+        authorise(self.simulator, headers, head.uri.query().unwrap_or_default())?;
+        if self.address.format == Format::Anthropic && !headers.contains_key("anthropic-version") {
             return Err(Refusal { status: 400, message: "anthropic-version: header is required".to_owned() });
         }
-        let ask = Ask::read(self.format, body)?;
+        let ask = Ask::read(self.address, body)?;
         let fault = fault_of(&ask, headers)?;
         Ok((ask, fault))
     }
@@ -105,7 +113,7 @@ impl Call<'_> {
         self.simulator.book.open(Answer {
             request_id: self.request_id.clone(),
             response_id: String::new(),
-            format: self.format,
+            format: self.address.format,
             model: ask.map(|ask| ask.model.clone()).unwrap_or_default(),
             stream: ask.is_some_and(|ask| ask.stream),
             ending: Ending::Aborted,
@@ -118,7 +126,7 @@ impl Call<'_> {
 
     fn refuse(&self, asked: Asked<'_>, status: u16, message: &str) -> Reply {
         self.open(asked, status).settle(Ending::Refused, false);
-        refuse(self.format, status, message, &self.request_id)
+        refuse(self.address.format, status, message, &self.request_id)
     }
 
     /// Ends when the client's leaving drops it.
@@ -134,6 +142,7 @@ struct Telling<'a> {
     ask: &'a Ask,
     plan: &'a Plan,
     response_id: &'a str,
+    call_id: &'a str,
     fault: Option<Fault>,
 }
 
@@ -147,10 +156,7 @@ impl Telling<'_> {
         }
         let tokens = self.plan.usage.output.unwrap_or(0);
         sleep(pace.whole(tokens)).await;
-        let body = match self.ask.format {
-            Format::Anthropic => anthropic::body(self.plan, &self.names()),
-            _ => openai_chat::body(self.plan, &self.names(), now_s()),
-        };
+        let body = dialect::body(self.ask.format, self.plan, &self.names());
         if self.fault == Some(Fault::Cut) {
             let mut bytes = Bytes::from(body.to_string());
             bytes.truncate(bytes.len() / 2);
@@ -163,17 +169,12 @@ impl Telling<'_> {
         respond(200, &body)
     }
 
-    fn stream(&self, simulator: &Simulator, pace: Pace, ticket: Ticket) -> Reply {
-        let options = &simulator.options;
-        let (mut frames, error) = match self.ask.format {
-            Format::Anthropic => {
-                (anthropic::stream(self.plan, &self.names(), options), anthropic::error_event as fn() -> Vec<Frame>)
-            }
-            _ => (
-                openai_chat::stream(self.plan, &self.names(), options, now_s()),
-                openai_chat::error_event as fn() -> Vec<Frame>,
-            ),
-        };
+    fn stream(&self, simulator: &Simulator, pace: Pace, mut ticket: Ticket) -> Reply {
+        let Ask { format, framing, .. } = *self.ask;
+        let mut frames = dialect::stream(format, self.plan, &self.names(), &simulator.options);
+        if dialect::tells_as_it_goes(format) && self.reports_usage() {
+            ticket.tells_as_it_goes();
+        }
         let finish = match self.fault {
             Some(Fault::Cut) => Finish::Cut,
             Some(Fault::Stall | Fault::Silent) => Finish::Stall,
@@ -185,27 +186,41 @@ impl Telling<'_> {
             Some(Fault::Cut | Fault::Stall) => frames.truncate(frames.len() / 2),
             Some(Fault::StreamError) => {
                 frames.truncate(frames.len() / 2);
-                frames.extend(error());
+                frames.extend(dialect::error_event(format, framing, frames.len()));
             }
             _ => {}
         }
         let playback = Playback::new(frames, pace, finish, ticket);
-        typed(Response::new(Either::Right(playback)), "text/event-stream; charset=utf-8")
+        typed(Response::new(Either::Right(playback)), dialect::stream_type(framing, format))
     }
 
     fn names(&self) -> Names<'_> {
         Names {
             id: self.response_id,
             model: &self.ask.model,
-            call_id: self.response_id,
+            call_id: self.call_id,
+            created_s: Timestamp::now().as_micros() / 1_000_000,
             with_usage: self.reports_usage(),
+            shows_thought: self.ask.shows_thought,
+            framing: self.ask.framing,
         }
     }
 
     fn reports_usage(&self) -> bool {
-        let asked = self.ask.format == Format::Anthropic || !self.ask.stream || self.ask.include_usage;
-        asked && self.fault != Some(Fault::NoUsage)
+        (!self.ask.stream || self.ask.include_usage) && self.fault != Some(Fault::NoUsage)
     }
+}
+
+/// An error where the answer should begin, under a status of success.
+fn early_error(ask: &Ask, request_id: &str) -> Reply {
+    let Ask { format, framing, .. } = *ask;
+    if !ask.stream {
+        let status = dialect::overloaded(format);
+        return respond(200, &dialect::error(format, status, message_of(status), request_id));
+    }
+    let frames = dialect::error_event(format, framing, 0);
+    let bytes: Vec<u8> = frames.iter().flat_map(|frame| frame.bytes.iter().copied()).collect();
+    typed(Response::new(Either::Left(Full::from(bytes))), dialect::stream_type(framing, format))
 }
 
 fn fault_of(ask: &Ask, headers: &HeaderMap) -> Result<Option<Fault>, Refusal> {
@@ -216,16 +231,14 @@ fn fault_of(ask: &Ask, headers: &HeaderMap) -> Result<Option<Fault>, Refusal> {
     asked.map_err(|error| Refusal { status: 404, message: format!("model: {}: {error}", ask.model) })
 }
 
-fn authorise(simulator: &Simulator, headers: &HeaderMap) -> Result<(), Refusal> {
+fn authorise(simulator: &Simulator, headers: &HeaderMap, query: &str) -> Result<(), Refusal> {
     let Some(key) = &simulator.options.key else { return Ok(()) };
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = text(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-    if text(HeaderName::from_static("x-api-key")).or(bearer) == Some(key) {
+    let named = ["x-api-key", "x-goog-api-key"].into_iter().find_map(|name| text(HeaderName::from_static(name)));
+    let in_query = || form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "key" && value == *key);
+    if named.or(bearer) == Some(key) || in_query() {
         return Ok(());
     }
     Err(Refusal { status: 401, message: "invalid x-api-key".to_owned() })
-}
-
-fn now_s() -> i64 {
-    Timestamp::now().as_micros() / 1_000_000
 }

@@ -4,16 +4,9 @@ use schemas::usage::Usage;
 use serde_json::{Value, json};
 
 use super::Options;
+use super::dialect::Names;
 use super::frames::{Frame, Frames};
 use super::plan::{CALL_TOKENS, Content, Plan, Stop};
-
-/// What an answer says about itself.
-pub(super) struct Names<'a> {
-    pub(super) id: &'a str,
-    pub(super) model: &'a str,
-    pub(super) call_id: &'a str,
-    pub(super) with_usage: bool,
-}
 
 pub(super) fn stream(plan: &Plan, names: &Names<'_>, options: &Options) -> Vec<Frame> {
     let mut frames = Frames::default();
@@ -135,6 +128,16 @@ fn usage(usage: &Usage) -> Value {
         object["output_tokens_details"] = json!({"thinking_tokens": reasoning});
     }
     object
+}
+
+pub(super) fn count(tokens: u64) -> Value {
+    json!({"input_tokens": tokens})
+}
+
+pub(super) fn models(names: &[String]) -> Value {
+    let entry = |name: &String| json!({"type": "model", "id": name, "display_name": name, "created_at": "2025-05-23T00:00:00Z"});
+    let data: Vec<Value> = names.iter().map(entry).collect();
+    json!({"data": data, "has_more": false, "first_id": names.first(), "last_id": names.last()})
 }
 
 pub(super) fn error(status: u16, message: &str, request_id: &str) -> Value {

@@ -1,8 +1,10 @@
-//! Body of a request -> what is asked for, or the provider's refusal of it.
+//! A request -> what is asked for, or the provider's refusal of it.
 
 use schemas::outcome::Format;
 use serde_json::Value;
 
+use super::endpoint::{Address, Framing};
+use super::fields::{self, Fields};
 use super::random::digest;
 
 /// What a client asks for.
@@ -14,7 +16,9 @@ pub struct Ask {
     pub model: String,
     /// Whether the answer is to be streamed.
     pub stream: bool,
-    /// `stream_options.include_usage`
+    /// How a streamed answer is framed.
+    pub framing: Framing,
+    /// Whether a streamed answer is to tell its usage: always, but for `stream_options.include_usage`.
     pub include_usage: bool,
     /// The client's limit on output tokens.
     pub max_output_tokens: Option<u64>,
@@ -24,6 +28,8 @@ pub struct Ask {
     pub caching: Option<Caching>,
     /// Whether the model is to think first.
     pub thinks: bool,
+    /// Whether its thoughts are to be shown.
+    pub shows_thought: bool,
     /// Names of the tools on offer.
     pub tools: Vec<String>,
     /// Whether a tool has to be called.
@@ -58,76 +64,64 @@ impl Refusal {
 }
 
 impl Ask {
-    /// Reads a body as strictly as the provider does.
-    pub fn read(format: Format, body: &[u8]) -> Result<Self, Refusal> {
+    /// Reads a request as strictly as the provider does.
+    pub fn read(address: &Address, body: &[u8]) -> Result<Self, Refusal> {
         let body: Value = serde_json::from_slice(body)
             .map_err(|error| Refusal::invalid(format!("We could not parse the JSON body of your request: {error}")))?;
-        let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
+        // Gemini's way to have a whole request counted.
+        let body = body.get("generateContentRequest").filter(|_| address.counts).unwrap_or(&body);
+        let format = address.format;
+        let model = address.model.as_deref().or_else(|| body.get("model")?.as_str()).unwrap_or_default();
         if model.is_empty() {
             return Err(Refusal::invalid("model: Field required"));
         }
-        if body.get("messages").and_then(Value::as_array).is_none_or(Vec::is_empty) {
-            return Err(Refusal::invalid("messages: at least one message is required"));
+        let known = fields::of(format);
+        if !known.has_prompt(body) {
+            return Err(Refusal::invalid(format!("{}: at least one message is required", known.messages)));
         }
-        let limit = max_output_tokens(format, &body)?;
-        let decisive = ["system", "messages", "tools", "tool_choice", "thinking", "reasoning_effort"];
-        let texts = decisive.map(|key| body.get(key).map(Value::to_string).unwrap_or_default());
-        let prompt_chars: usize = texts.iter().take(3).map(|text| text.chars().count()).sum();
+        let texts = known.deciding().map(|pointer| fields::at(body, pointer).map(Value::to_string).unwrap_or_default());
+        let texts: Vec<String> = texts.collect();
+        let prompt_chars: usize = texts.iter().take(fields::PROMPT_FIELDS).map(|text| text.chars().count()).sum();
         Ok(Self {
             format,
             model: model.to_owned(),
-            stream: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
-            include_usage: body.pointer("/stream_options/include_usage").and_then(Value::as_bool).unwrap_or(false),
-            max_output_tokens: limit,
+            stream: address.stream.unwrap_or_else(|| body.get("stream").and_then(Value::as_bool).unwrap_or(false)),
+            framing: address.framing,
+            include_usage: format != Format::OpenaiChat
+                || body.pointer("/stream_options/include_usage").and_then(Value::as_bool).unwrap_or(false),
+            max_output_tokens: max_output_tokens(known, body, address)?,
             // About four characters to a token, and a few tokens of frame.
             input_tokens: prompt_chars as u64 / 4 + 7,
             caching: caching(format, &texts),
-            thinks: thinks(format, model, &body),
-            tools: tools(&body),
-            must_call: must_call(&body),
-            digest: digest(&texts.each_ref().map(String::as_bytes)),
+            thinks: fields::thinks(format, model, body),
+            shows_thought: fields::shows_thought(format, body),
+            tools: fields::tools(body),
+            must_call: fields::must_call(body),
+            digest: digest(&texts.iter().map(String::as_bytes).collect::<Vec<_>>()),
         })
     }
 }
 
-fn max_output_tokens(format: Format, body: &Value) -> Result<Option<u64>, Refusal> {
-    let limit = ["max_completion_tokens", "max_tokens"].into_iter().find_map(|key| body.get(key));
+fn max_output_tokens(known: &Fields, body: &Value, address: &Address) -> Result<Option<u64>, Refusal> {
+    let limit = known.limits.iter().find_map(|pointer| fields::at(body, pointer));
     match limit {
-        None | Some(Value::Null) if format == Format::Anthropic => Err(Refusal::invalid("max_tokens: Field required")),
+        None | Some(Value::Null) if address.format == Format::Anthropic && !address.counts => {
+            Err(Refusal::invalid("max_tokens: Field required"))
+        }
         None | Some(Value::Null) => Ok(None),
         Some(limit) => match limit.as_u64().filter(|limit| *limit > 0) {
             Some(limit) => Ok(Some(limit)),
-            None => Err(Refusal::invalid("max_tokens: Input should be a whole number greater than 0")),
+            None => {
+                let name = known.limits.last().and_then(|pointer| pointer.rsplit('/').next()).unwrap_or_default();
+                Err(Refusal::invalid(format!("{name}: Input should be a whole number greater than 0")))
+            }
         },
     }
 }
 
-/// Anthropic caches where it is told to; OpenAI by itself, which [`super::Plan`] decides by the prompt's size.
+/// Anthropic caches where it is told to; the others by themselves, which [`super::Plan`] decides by the prompt's size.
 fn caching(format: Format, texts: &[String]) -> Option<Caching> {
     let asked = format == Format::Anthropic && texts.iter().any(|text| text.contains("\"cache_control\":{"));
     let long = || texts.iter().any(|text| text.contains("\"ttl\":\"1h\""));
     asked.then(|| if long() { Caching::Long } else { Caching::Short })
-}
-
-fn thinks(format: Format, model: &str, body: &Value) -> bool {
-    match format {
-        Format::Anthropic => {
-            matches!(body.pointer("/thinking/type").and_then(Value::as_str), Some("enabled" | "adaptive"))
-        }
-        _ => ["o1", "o3", "o4", "gpt-5", "gpt-6"].iter().any(|family| model.starts_with(family)),
-    }
-}
-
-fn tools(body: &Value) -> Vec<String> {
-    let tools = body.get("tools").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let name = |tool: &Value| tool.get("name").or_else(|| tool.pointer("/function/name"))?.as_str().map(str::to_owned);
-    tools.iter().filter_map(name).collect()
-}
-
-fn must_call(body: &Value) -> bool {
-    match body.get("tool_choice") {
-        Some(Value::String(choice)) => choice == "required",
-        Some(choice) => matches!(choice.get("type").and_then(Value::as_str), Some("any" | "tool" | "function")),
-        None => false,
-    }
 }

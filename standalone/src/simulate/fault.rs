@@ -30,6 +30,8 @@ pub enum Fault {
     Stall,
     /// `stream-error`: an error event in the middle of the stream; 529 or 503 where the answer is not a stream.
     StreamError,
+    /// `early-error`: an error under status 200, in place of the answer or of a stream's first event.
+    EarlyError,
     /// `slow`: fifty milliseconds per token.
     Slow,
     /// `no-usage`: a complete answer that says nothing of what it used.
@@ -41,7 +43,7 @@ pub enum Fault {
 #[error("{0:?} is no fault of the simulator: write error-<status>[-<retry after, s>], {names}", names = NAMES.map(|(name, _)| name).join(", "))]
 pub struct InvalidFault(String);
 
-const NAMES: [(&str, Fault); 9] = [
+const NAMES: [(&str, Fault); 10] = [
     ("html", Fault::Html),
     ("drop", Fault::Drop),
     ("hang", Fault::Hang),
@@ -49,6 +51,7 @@ const NAMES: [(&str, Fault); 9] = [
     ("cut", Fault::Cut),
     ("stall", Fault::Stall),
     ("stream-error", Fault::StreamError),
+    ("early-error", Fault::EarlyError),
     ("slow", Fault::Slow),
     ("no-usage", Fault::NoUsage),
 ];

@@ -27,6 +27,11 @@ impl Frames {
         self.extend(&["event: ", name, "\ndata: ", data, "\n\n"], tokens);
     }
 
+    /// Bytes that are sent together, framed already.
+    pub(super) fn raw(&mut self, text: &str, tokens: u64) {
+        self.extend(&[text], tokens);
+    }
+
     fn extend(&mut self, parts: &[&str], tokens: u64) {
         for part in parts {
             self.buffer.extend_from_slice(part.as_bytes());

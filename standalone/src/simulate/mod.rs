@@ -6,12 +6,17 @@
 
 mod fault;
 mod random;
+mod endpoint;
+mod fields;
 mod ask;
 mod text;
 mod plan;
 mod frames;
+mod dialect;
 mod anthropic;
 mod openai_chat;
+mod openai_responses;
+mod gemini;
 mod tally;
 mod playback;
 mod reply;
@@ -22,6 +27,7 @@ mod server;
 mod tests;
 
 pub use self::ask::{Ask, Caching, Refusal};
+pub use self::endpoint::{Address, Framing};
 pub use self::fault::{Fault, HEADER, InvalidFault};
 pub use self::plan::{Content, Plan, Stop, ToolCall};
 pub use self::tally::{Answer, Ending, ModelTally, Tally};
@@ -30,7 +36,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemas::outcome::Format;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -51,11 +56,23 @@ pub struct Options {
     pub tokens_per_event: u64,
     /// The only key that is let in; `None` lets everybody in.
     pub key: Option<String>,
-    /// What `GET /v1/models` lists.
+    /// What the lists of models hold.
     pub models: Vec<String>,
     /// How many answers the tally keeps one by one; totals are kept for all.
     pub answers_max: usize,
 }
+
+const MODELS: [&str; 9] = [
+    "claude-opus-5-5",
+    "claude-sonnet-5-5",
+    "claude-haiku-5-5",
+    "gpt-5.6-sol",
+    "gpt-5.4",
+    "gpt-4.1-mini",
+    "gemini-3.1-pro-preview",
+    "gemini-3.8-flash",
+    "gemini-3.5-flash-lite",
+];
 
 impl Default for Options {
     fn default() -> Self {
@@ -66,9 +83,7 @@ impl Default for Options {
             output_tokens: 20..=200,
             tokens_per_event: 1,
             key: None,
-            models: ["claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5", "gpt-5.4", "gpt-4.1", "gpt-4.1-mini"]
-                .map(str::to_owned)
-                .to_vec(),
+            models: MODELS.map(str::to_owned).to_vec(),
             answers_max: 100_000,
         }
     }
@@ -99,7 +114,7 @@ impl Simulator {
     }
 
     /// What the provider will answer to a request, without serving it.
-    pub fn plan(&self, format: Format, body: &[u8]) -> Result<Plan, Refusal> {
-        Ok(Plan::new(&Ask::read(format, body)?, &self.options))
+    pub fn plan(&self, address: &Address, body: &[u8]) -> Result<Plan, Refusal> {
+        Ok(Plan::new(&Ask::read(address, body)?, &self.options))
     }
 }

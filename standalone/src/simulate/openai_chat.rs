@@ -4,17 +4,18 @@ use schemas::usage::Usage;
 use serde_json::{Value, json};
 
 use super::Options;
-use super::anthropic::Names;
+use super::dialect::Names;
 use super::frames::{Frame, Frames};
 use super::plan::{CALL_TOKENS, Content, Plan, Stop};
 
 /// Thought is billed and never shown: it is spent with the first chunk, which therefore comes later.
-pub(super) fn stream(plan: &Plan, names: &Names<'_>, options: &Options, created: i64) -> Vec<Frame> {
+pub(super) fn stream(plan: &Plan, names: &Names<'_>, options: &Options) -> Vec<Frame> {
     let mut chunks = Chunks {
         frames: Frames::default(),
         head: format!(
-            r#"{{"id":"{}","object":"chat.completion.chunk","created":{created},"model":{},"service_tier":"default","system_fingerprint":"fp_51db84afab","#,
+            r#"{{"id":"{}","object":"chat.completion.chunk","created":{},"model":{},"service_tier":"default","system_fingerprint":"fp_51db84afab","#,
             names.id,
+            names.created_s,
             Value::from(names.model),
         ),
         // With `include_usage`, every chunk but the last carries `usage: null`.
@@ -63,7 +64,7 @@ impl Chunks {
     }
 }
 
-pub(super) fn body(plan: &Plan, names: &Names<'_>, created: i64) -> Value {
+pub(super) fn body(plan: &Plan, names: &Names<'_>) -> Value {
     let message = match &plan.content {
         Content::Text(tokens) => {
             json!({"role": "assistant", "content": tokens.concat(), "refusal": null, "annotations": []})
@@ -78,7 +79,7 @@ pub(super) fn body(plan: &Plan, names: &Names<'_>, created: i64) -> Value {
     let mut completion = json!({
         "id": names.id,
         "object": "chat.completion",
-        "created": created,
+        "created": names.created_s,
         "model": names.model,
         "choices": [choice],
         "service_tier": "default",
@@ -112,6 +113,12 @@ fn usage(usage: &Usage) -> Value {
             "rejected_prediction_tokens": 0,
         },
     })
+}
+
+pub(super) fn models(names: &[String]) -> Value {
+    let entry =
+        |name: &String| json!({"id": name, "object": "model", "created": 1_748_000_000, "owned_by": "simulator"});
+    json!({"object": "list", "data": names.iter().map(entry).collect::<Vec<Value>>()})
 }
 
 pub(super) fn error(status: u16, message: &str) -> Value {

@@ -107,8 +107,8 @@ impl Cached {
     }
 }
 
-/// Anthropic: what is asked to be cached was there already, or is written now, or a part of each. OpenAI: long prompts
-/// are sometimes found in the cache, in steps of 128 tokens.
+/// Anthropic: what is asked to be cached was there already, or is written now, or a part of each. The others: long
+/// prompts are sometimes found in the cache, in steps of 128 tokens.
 fn cached_part(ask: &Ask, random: &mut Random) -> Cached {
     let chance = random.below(3);
     match (ask.format, ask.caching) {

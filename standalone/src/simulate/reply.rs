@@ -7,8 +7,8 @@ use http_body_util::{Either, Full};
 use schemas::outcome::Format;
 use serde_json::Value;
 
+use super::dialect;
 use super::playback::Playback;
-use super::{anthropic, openai_chat};
 
 pub(super) type Reply = Response<Either<Full<Bytes>, Playback>>;
 
@@ -24,27 +24,32 @@ pub(super) fn message_of(status: u16) -> &'static str {
     }
 }
 
+const CLOUDFLARE: (&str, &str) = ("server", "cloudflare");
+const COOKIE: (&str, &str) = ("set-cookie", "__cf_bm=simulated; path=/; HttpOnly");
+const VARY: (&str, &str) = ("vary", "Origin, X-Origin, Referer");
+
 /// Headers of a real answer, those included that a gateway must not pass on.
 pub(super) fn head(format: Format, request_id: &str, headers: &mut HeaderMap) {
-    let (id, organisation) = match format {
-        Format::Anthropic => ("request-id", "anthropic-organization-id"),
-        _ => ("x-request-id", "openai-organization"),
+    // Google names no request; the simulator does, because a row and an entry of the tally are told apart by it.
+    let (id, others) = match format {
+        Format::Anthropic => ("request-id", [("anthropic-organization-id", "org-simulated"), CLOUDFLARE, COOKIE]),
+        Format::OpenaiChat | Format::OpenaiResponses => {
+            ("x-request-id", [("openai-organization", "org-simulated"), CLOUDFLARE, COOKIE])
+        }
+        Format::Gemini => {
+            ("x-request-id", [("server-timing", "gfet4t7; dur=150"), ("server", "scaffolding on HTTPServer2"), VARY])
+        }
     };
     if let Ok(value) = HeaderValue::from_str(request_id) {
         headers.insert(HeaderName::from_static(id), value);
     }
-    headers.insert(HeaderName::from_static(organisation), HeaderValue::from_static("org-simulated"));
-    headers.insert("cache-control", HeaderValue::from_static("no-cache"));
-    headers.insert("set-cookie", HeaderValue::from_static("__cf_bm=simulated; path=/; HttpOnly"));
-    headers.insert("server", HeaderValue::from_static("cloudflare"));
+    for (name, value) in others.into_iter().chain([("cache-control", "no-cache")]) {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
 }
 
 pub(super) fn refuse(format: Format, status: u16, message: &str, request_id: &str) -> Reply {
-    let body = match format {
-        Format::Anthropic => anthropic::error(status, message, request_id),
-        _ => openai_chat::error(status, message),
-    };
-    let mut reply = respond(status, &body);
+    let mut reply = respond(status, &dialect::error(format, status, message, request_id));
     if !request_id.is_empty() {
         head(format, request_id, reply.headers_mut());
     }

@@ -40,7 +40,7 @@ pub struct Answer {
     pub status: u16,
     /// What the provider bills: of an answer that did not reach its end, the tokens made until then.
     pub usage: Usage,
-    /// Whether the whole usage was told to the client.
+    /// Whether this usage was told to the client.
     pub usage_reported: bool,
     /// The fault that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,7 +111,14 @@ impl Book {
 
     pub(super) fn open(self: &Arc<Self>, answer: Answer) -> Ticket {
         self.lock().running += 1;
-        Ticket { book: Arc::clone(self), open: Some(answer), billed: None, sent: 0 }
+        Ticket {
+            book: Arc::clone(self),
+            open: Some(answer),
+            billed: None,
+            sent: 0,
+            tells_as_it_goes: false,
+            is_told: false,
+        }
     }
 
     fn enter(&self, answer: Answer) {
@@ -140,6 +147,9 @@ pub(super) struct Ticket {
     open: Option<Answer>,
     billed: Option<Usage>,
     sent: u64,
+    tells_as_it_goes: bool,
+    /// Whether the client knows of everything that was sent what it has used.
+    is_told: bool,
 }
 
 impl Ticket {
@@ -151,9 +161,15 @@ impl Ticket {
         }
     }
 
+    /// From now on whatever is sent says what was used until then.
+    pub(super) fn tells_as_it_goes(&mut self) {
+        self.tells_as_it_goes = true;
+    }
+
     /// Output tokens that have just been sent.
     pub(super) fn sent(&mut self, tokens: u64) {
         self.sent += tokens;
+        self.is_told = self.tells_as_it_goes;
     }
 
     /// Says how the answer counts if it is left where it is now.
@@ -167,7 +183,7 @@ impl Ticket {
     pub(super) fn settle(&mut self, ending: Ending, usage_reported: bool) {
         let Some(mut answer) = self.open.take() else { return };
         answer.ending = ending;
-        answer.usage_reported = usage_reported;
+        answer.usage_reported = usage_reported || (ending == Ending::Broken && self.is_told);
         if let Some(whole) = self.billed {
             answer.usage = whole;
             if ending != Ending::Completed {

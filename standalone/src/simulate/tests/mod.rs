@@ -1,11 +1,15 @@
 //! The simulator: sequences, faults, and a tally that agrees with what was sent.
 
+mod dialects;
+
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use schemas::outcome::Format;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::dialect::Names;
 use super::frames::Frame;
 use super::*;
 
@@ -16,15 +20,47 @@ fn body(model: &str, question: &str, extra: Value) -> Vec<u8> {
 }
 
 fn plan(format: Format, extra: Value) -> Plan {
-    Simulator::new(Options::default()).plan(format, &body("gpt-5", "How high is the water?", extra)).unwrap()
+    Simulator::new(Options::default())
+        .plan(&address(format), &question(format, "How high is the water?", extra))
+        .unwrap()
+}
+
+fn address(format: Format) -> Address {
+    let path = match format {
+        Format::Anthropic => "/v1/messages",
+        Format::OpenaiChat => "/v1/chat/completions",
+        Format::OpenaiResponses => "/v1/responses",
+        Format::Gemini => "/v1beta/models/gemini-3.8-flash:streamGenerateContent",
+    };
+    Address::of(path, "alt=sse").unwrap()
+}
+
+/// A question in any dialect. `extra` is added as it is.
+fn question(format: Format, text: &str, extra: Value) -> Vec<u8> {
+    let asked = match format {
+        Format::Anthropic | Format::OpenaiChat => return body("gpt-5", text, extra),
+        Format::OpenaiResponses => json!({"model": "gpt-5", "input": text}),
+        Format::Gemini => json!({"contents": [{"role": "user", "parts": [{"text": text}]}]}),
+    };
+    let mut asked = asked;
+    asked.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    asked.to_string().into_bytes()
 }
 
 fn frames(format: Format, plan: &Plan, with_usage: bool) -> Vec<Frame> {
-    let names = anthropic::Names { id: "id", model: "m", call_id: "call", with_usage };
     let options = Options { tokens_per_event: 3, ..Options::default() };
-    match format {
-        Format::Anthropic => anthropic::stream(plan, &names, &options),
-        _ => openai_chat::stream(plan, &names, &options, 1),
+    dialect::stream(format, plan, &names(with_usage), &options)
+}
+
+fn names(with_usage: bool) -> Names<'static> {
+    Names {
+        id: "resp_1",
+        model: "m",
+        call_id: "call",
+        created_s: 1,
+        with_usage,
+        shows_thought: true,
+        framing: Framing::Events,
     }
 }
 
@@ -37,35 +73,66 @@ fn data(frames: &[Frame]) -> Vec<Value> {
         .collect()
 }
 
+fn text_of(value: &Value) -> Value {
+    serde_json::from_str(value.as_str().unwrap()).unwrap()
+}
+
+const FORMATS: [Format; 4] = [Format::Anthropic, Format::OpenaiChat, Format::OpenaiResponses, Format::Gemini];
+
 /// Every kind of answer: text, thought, cut by the limit, a call, cached prompts.
-fn kinds() -> Vec<Value> {
-    let tools = json!([{"name": "forecast", "function": {"name": "forecast"}}]);
-    let cached =
-        json!([{"type": "text", "text": "x".repeat(9000), "cache_control": {"type": "ephemeral", "ttl": "1h"}}]);
-    vec![
-        json!({}),
-        json!({"thinking": {"type": "enabled"}}),
-        json!({"max_tokens": 3}),
-        json!({"tools": tools, "tool_choice": {"type": "any"}}),
-        json!({"system": cached}),
-    ]
+fn kinds(format: Format) -> Vec<Value> {
+    let long = "x".repeat(9000);
+    match format {
+        Format::Anthropic | Format::OpenaiChat => {
+            let tools = json!([{"name": "forecast", "function": {"name": "forecast"}}]);
+            let system = json!([{"type": "text", "text": long, "cache_control": {"type": "ephemeral", "ttl": "1h"}}]);
+            vec![
+                json!({}),
+                json!({"thinking": {"type": "enabled"}}),
+                json!({"max_tokens": 3}),
+                json!({"tools": tools, "tool_choice": {"type": "any"}}),
+                json!({"system": system}),
+            ]
+        }
+        Format::OpenaiResponses => vec![
+            json!({}),
+            json!({"reasoning": {"summary": "auto"}}),
+            json!({"max_output_tokens": 3}),
+            json!({"tools": [{"type": "function", "name": "forecast"}], "tool_choice": "required"}),
+            json!({"instructions": long}),
+        ],
+        Format::Gemini => {
+            let must = json!({"functionCallingConfig": {"mode": "ANY"}});
+            vec![
+                json!({}),
+                json!({"generationConfig": {"thinkingConfig": {"includeThoughts": true}}}),
+                json!({"generationConfig": {"maxOutputTokens": 3}}),
+                json!({"tools": [{"functionDeclarations": [{"name": "forecast"}]}], "toolConfig": must}),
+                json!({"system_instruction": {"parts": [{"text": long}]}}),
+            ]
+        }
+    }
 }
 
 #[test]
 fn an_answer_depends_on_the_question_and_not_on_how_it_is_asked() {
     let simulator = Simulator::new(Options::default());
-    let of = |model, question, extra| simulator.plan(Format::OpenaiChat, &body(model, question, extra)).unwrap();
+    let of =
+        |model, question, extra| simulator.plan(&address(Format::OpenaiChat), &body(model, question, extra)).unwrap();
     let plain = of("gpt-4o", "Why?", json!({}));
     assert_eq!(plain, of("gpt-4o-mini", "Why?", json!({"stream": true, "stream_options": {"include_usage": true}})));
     assert_ne!(plain.content, of("gpt-4o", "Why not?", json!({})).content);
     let reseeded = Simulator::new(Options { seed: 1, ..Options::default() });
-    assert_ne!(plain.content, reseeded.plan(Format::OpenaiChat, &body("gpt-4o", "Why?", json!({}))).unwrap().content);
+    assert_ne!(
+        plain.content,
+        reseeded.plan(&address(Format::OpenaiChat), &body("gpt-4o", "Why?", json!({}))).unwrap().content
+    );
 }
 
 #[test]
 fn what_is_billed_is_what_is_sent() {
-    for format in [Format::Anthropic, Format::OpenaiChat] {
-        for extra in kinds() {
+    for format in FORMATS {
+        for extra in kinds(format) {
             let plan = plan(format, extra.clone());
             let sent: u64 = frames(format, &plan, true).iter().map(|frame| frame.tokens).sum();
             assert_eq!(Some(sent), plan.usage.output, "{format} {extra}");
@@ -77,10 +144,8 @@ fn what_is_billed_is_what_is_sent() {
             assert_eq!(Some(parts), usage.input, "{format} {extra}");
         }
     }
-    assert!(
-        plan(Format::Anthropic, kinds().remove(4)).usage.cache_read > Some(0)
-            || plan(Format::Anthropic, kinds().remove(4)).usage.cache_write_1h > Some(0)
-    );
+    let cached = plan(Format::Anthropic, kinds(Format::Anthropic).remove(4)).usage;
+    assert!(cached.cache_read > Some(0) || cached.cache_write_1h > Some(0));
 }
 
 #[test]
@@ -134,14 +199,19 @@ fn openai_tells_usage_only_when_asked_and_then_in_its_own_chunk() {
 }
 
 #[test]
-fn a_call_has_arguments_that_are_json_in_both_dialects() {
-    let extra = kinds().remove(3);
-    let names = anthropic::Names { id: "id", model: "m", call_id: "call", with_usage: true };
-    let ours = anthropic::body(&plan(Format::Anthropic, extra.clone()), &names);
-    assert_eq!(ours["content"][0]["input"]["days"], 3);
-    let theirs = openai_chat::body(&plan(Format::OpenaiChat, extra), &names, 1);
-    let arguments = theirs["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"].as_str().unwrap();
-    assert_eq!(serde_json::from_str::<Value>(arguments).unwrap()["location"], "Zürich");
+fn a_call_has_arguments_that_are_json_in_every_dialect() {
+    let arguments = |format: Format| {
+        let body = dialect::body(format, &plan(format, kinds(format).remove(3)), &names(true));
+        match format {
+            Format::Anthropic => body["content"][0]["input"].clone(),
+            Format::OpenaiChat => text_of(&body["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"]),
+            Format::OpenaiResponses => text_of(&body["output"][1]["arguments"]),
+            Format::Gemini => body["candidates"][0]["content"]["parts"][1]["functionCall"]["args"].clone(),
+        }
+    };
+    for format in FORMATS {
+        assert_eq!(arguments(format), json!({"location": "Zürich", "days": 3}), "{format}");
+    }
 }
 
 #[test]
@@ -156,6 +226,7 @@ fn faults_are_read_as_they_are_written() {
         "cut",
         "stall",
         "stream-error",
+        "early-error",
         "slow",
         "no-usage",
     ] {
@@ -171,12 +242,14 @@ fn faults_are_read_as_they_are_written() {
 
 #[test]
 fn bad_requests_are_refused_as_the_provider_refuses_them() {
-    let refusal = |format, body: &[u8]| Ask::read(format, body).unwrap_err();
+    let refusal = |format, body: &[u8]| Ask::read(&address(format), body).unwrap_err();
     assert_eq!(refusal(Format::Anthropic, b"{").status, 400);
     assert!(refusal(Format::Anthropic, br#"{"model":"m","messages":[{}]}"#).message.contains("max_tokens"));
     assert!(refusal(Format::OpenaiChat, br#"{"model":"m","messages":[]}"#).message.contains("messages"));
     assert!(refusal(Format::OpenaiChat, br#"{"messages":[{}]}"#).message.contains("model"));
-    assert!(Ask::read(Format::OpenaiChat, br#"{"model":"m","messages":[{}]}"#).is_ok());
+    assert!(refusal(Format::OpenaiResponses, br#"{"model":"m","input":""}"#).message.contains("input"));
+    assert!(refusal(Format::Gemini, br#"{"contents":[]}"#).message.contains("contents"));
+    assert!(Ask::read(&address(Format::OpenaiChat), br#"{"model":"m","messages":[{}]}"#).is_ok());
 }
 
 /// A simulator on a real socket.
@@ -246,7 +319,8 @@ async fn every_ending_is_in_the_tally() {
     let count = |ending| tally.endings.get(&ending).copied().unwrap_or(0);
     assert_eq!([Ending::Completed, Ending::Refused, Ending::Broken, Ending::Aborted].map(count), [2, 2, 4, 0]);
     let first = &tally.answers[0];
-    let plan = served.simulator.plan(Format::Anthropic, &body("claude-sonnet-4-5", "Hello?", json!({}))).unwrap();
+    let plan =
+        served.simulator.plan(&address(Format::Anthropic), &body("claude-sonnet-4-5", "Hello?", json!({}))).unwrap();
     assert_eq!((first.request_id.as_str(), first.usage, first.usage_reported), (request_id.as_str(), plan.usage, true));
     assert_eq!(tally.models["claude-sonnet-4-5"].output, 2 * plan.usage.output.unwrap());
     let cut = tally.answers.iter().find(|answer| answer.fault.as_deref() == Some("cut")).unwrap();
@@ -267,7 +341,7 @@ async fn a_client_that_leaves_pays_for_what_was_made_until_then() {
     }
     drop(stream);
     let tally = served.tally(1).await;
-    let whole = served.simulator.plan(Format::Anthropic, &body("m", "Hello?", json!({}))).unwrap().usage;
+    let whole = served.simulator.plan(&address(Format::Anthropic), &body("m", "Hello?", json!({}))).unwrap().usage;
     let answer = &tally.answers[0];
     assert_eq!((answer.ending, answer.usage.input), (Ending::Aborted, whole.input));
     assert!(answer.usage.output > Some(0) && answer.usage.output < whole.output);
