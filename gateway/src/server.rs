@@ -85,7 +85,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/v1/chat/completions", generate(Format::OpenaiChat))
         .route("/v1/responses", generate(Format::OpenaiResponses))
         .route("/v1/models", models())
-        .route("/v1/models/{*model}", models())
+        .route("/v1/models/{*model_and_action}", handler(&app, model))
         .route("/v1beta/models", models())
         .route("/v1beta/models/{*model_and_action}", handler(&app, |request| gemini(request.uri().path())))
         .fallback_service(handler(&app, |request| Route::Unknown(dialect(request.headers(), request.uri().path()))))
@@ -107,6 +107,14 @@ fn gemini(path: &str) -> Route {
         Some("countTokens") => Route::Upstream(Operation::CountTokens, Format::Gemini),
         Some(_) => Route::Unknown(Format::Gemini),
         None => Route::Models(Format::Gemini),
+    }
+}
+
+/// Gemini's stable version shares this path with the other APIs, whose models may have a colon in their names.
+fn model(request: &Request<Body>) -> Route {
+    match gemini(request.uri().path()) {
+        upstream @ Route::Upstream(..) => upstream,
+        _ => Route::Models(dialect(request.headers(), request.uri().path())),
     }
 }
 
