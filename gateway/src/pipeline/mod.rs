@@ -109,7 +109,7 @@ async fn run(app: Arc<App>, mut ticket: Ticket, routed: Routed, mut reply: onesh
         Ended::Failed(failure) => relay::fail(ticket, *failure, left),
         Ended::Answered(answer) => match answer {
             Answer::Whole(whole) => relay::whole(ticket, whole, left),
-            Answer::Stream(opened) => Relay::start(&app, ticket, opened),
+            Answer::Stream(opened) => Relay::start(&app, ticket, opened).await,
         },
     };
     // A reply that nobody takes is dropped; a relay among them then drains its upstream.

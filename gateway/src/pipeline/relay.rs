@@ -30,9 +30,7 @@ use crate::estimate::Prompt;
 use crate::formats::{self, OwnError, StreamReader};
 use crate::smoothing;
 use crate::upstream::body::join;
-
-/// Chunks that are ready are joined up to this size; nothing ever waits for more.
-const JOIN_MAX_BYTES: usize = 64 << 10;
+use crate::upstream::burst::Burst;
 
 /// Answers with what is here whole. `left`: the client has gone already.
 pub(super) fn whole(mut ticket: Ticket, whole: Box<Whole>, left: bool) -> Response<Body> {
@@ -110,6 +108,8 @@ pub(super) struct Relay {
     live: Option<Box<Live>>,
     /// What may still come after the end marker: forwarded for a moment, not read.
     tail: Option<(reqwest::Body, Pin<Box<Sleep>>)>,
+    /// Chunks that are ready are joined; nothing ever waits for the provider.
+    burst: Burst,
 }
 
 /// How long the provider may keep a stream open after its end marker.
@@ -121,7 +121,6 @@ struct Live {
     reader: StreamReader,
     upstream: reqwest::Body,
     idle: Duration,
-    last_chunk: Instant,
     timer: Pin<Box<Sleep>>,
     abort: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -142,7 +141,7 @@ enum End {
 
 impl Relay {
     /// Answers with a stream whose first content is there.
-    pub(super) fn start(app: &Arc<App>, mut ticket: Ticket, opened: Box<Opened>) -> Response<Body> {
+    pub(super) async fn start(app: &Arc<App>, mut ticket: Ticket, opened: Box<Opened>) -> Response<Body> {
         let Opened { status, headers, held, reader, upstream } = *opened;
         let mut response = respond(&mut ticket, status, &headers);
         let headers = response.headers_mut();
@@ -157,9 +156,11 @@ impl Relay {
         // Only an estimate needs the request, and only where the provider has not counted it.
         let wants_prompt = reader.reading().usage.input.unwrap_or(0) == 0;
         ticket.prompt = ticket.prompt.take().filter(|_| wants_prompt).map(Prompt::compact);
-        let live = Box::new(Live { ticket, reader, upstream, idle, last_chunk: now, timer, abort });
-        let mut relay = Self { ready: held, live: Some(live), tail: None };
+        let live = Box::new(Live { ticket, reader, upstream, idle, timer, abort });
+        let mut relay = Self { ready: held, live: Some(live), tail: None, burst: Burst::new(now) };
         relay.note_progress();
+        // The head goes out with what is there of the body, in one write.
+        std::future::poll_fn(|context| relay.gather(context)).await;
         *response.body_mut() = smoothing::smooth(relay, &app.smoothing, format, response.headers());
         response
     }
@@ -179,8 +180,7 @@ impl Relay {
 
     /// Reads what is ready, up to a bound. `Some` when the stream is over.
     fn read(&mut self, context: &mut Context<'_>) -> Option<End> {
-        let mut joined = 0;
-        while joined < JOIN_MAX_BYTES {
+        while self.ready.is_empty() || !self.burst.is_full() {
             let live = self.live.as_mut()?;
             match Pin::new(&mut live.upstream).poll_frame(context) {
                 Poll::Pending => return None,
@@ -196,8 +196,7 @@ impl Relay {
                 }
                 Poll::Ready(Some(Ok(frame))) => {
                     let Ok(chunk) = frame.into_data() else { continue };
-                    live.last_chunk = Instant::now();
-                    joined += chunk.len();
+                    self.burst.chunk(chunk.len());
                     let forward = live.reader.push(chunk);
                     self.ready.extend((!forward.is_empty()).then_some(forward));
                     self.note_progress();
@@ -222,6 +221,26 @@ impl Relay {
             self.ready.push_back(event);
         }
         live.settle(&self.ready, end);
+    }
+
+    /// Reads what has come. Pending, with the task woken again, while more of a burst may be on its way from the
+    /// connection's task.
+    fn gather(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(end) = self.read(context) {
+            self.finish(&end);
+        }
+        if self.ready.is_empty() {
+            return Poll::Ready(());
+        }
+        // What breaks after the end marker breaks nothing: the answer is complete.
+        let tail = self.tail.as_mut().map(|(tail, _)| Pin::new(tail).poll_frame(context));
+        match tail {
+            Some(Poll::Ready(Some(Ok(frame)))) => self.ready.extend(frame.into_data().ok()),
+            Some(Poll::Ready(_)) => self.tail = None,
+            Some(Poll::Pending) | None => {}
+        }
+        let may_grow = self.live.is_some() || self.tail.is_some();
+        if may_grow && self.burst.wants_more(context) { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 
@@ -257,7 +276,7 @@ impl Live {
     }
 
     /// Whether a limit has been reached; otherwise the timer is set anew.
-    fn timed_out(&mut self, context: &mut Context<'_>) -> Option<End> {
+    fn timed_out(&mut self, last_chunk: Instant, context: &mut Context<'_>) -> Option<End> {
         if self.abort.as_mut().poll(context).is_ready() {
             return Some(End::Abort);
         }
@@ -266,11 +285,11 @@ impl Live {
             if now >= deadline {
                 return Some(End::Total);
             }
-            let quiet_until = self.last_chunk + self.idle;
+            let quiet_until = last_chunk + self.idle;
             if now >= quiet_until {
                 return Some(End::Idle);
             }
-            // Set once per limit rather than once per chunk: a chunk only moves `last_chunk`.
+            // Set once per limit rather than once per chunk: a chunk only moves that time.
             self.timer.as_mut().reset(quiet_until.min(deadline).into());
         }
         None
@@ -317,17 +336,18 @@ impl HttpBody for Relay {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, reqwest::Error>>> {
-        if self.live.is_some() {
-            if let Some(end) = self.read(context) {
-                self.finish(&end);
-            } else if self.ready.is_empty()
-                && let Some(live) = &mut self.live
-                && let Some(end) = live.timed_out(context)
-            {
-                self.finish(&end);
-            }
+        if self.gather(context).is_pending() {
+            return Poll::Pending;
+        }
+        let last_chunk = self.burst.last_chunk();
+        if self.ready.is_empty()
+            && let Some(live) = &mut self.live
+            && let Some(end) = live.timed_out(last_chunk, context)
+        {
+            self.finish(&end);
         }
         if !self.ready.is_empty() {
+            self.burst.taken();
             let bytes = join(self.ready.drain(..).collect());
             if let Some(live) = &mut self.live {
                 live.ticket.relayed(&bytes);
