@@ -45,6 +45,7 @@ pub struct Metrics {
     appended: IntCounter,
     published: IntCounter,
     lost: IntCounter,
+    unreadable: IntCounter,
     bodies_dropped: IntCounterVec,
     resent: IntCounter,
     ledger_bytes: IntGauge,
@@ -95,6 +96,10 @@ impl Metrics {
             appended: IntCounter::new("weir_events_appended_total", "Events written to the ledger.")?,
             published: IntCounter::new("weir_events_published_total", "Events acknowledged by NATS.")?,
             lost: IntCounter::new("weir_events_lost_total", "Events that could not be written to the ledger.")?,
+            unreadable: IntCounter::new(
+                "weir_unreadable_events_total",
+                "Events of providers' streams that are not what their format promises.",
+            )?,
             bodies_dropped: IntCounterVec::new(
                 Opts::new("weir_bodies_dropped_total", "Captured bodies that were not kept."),
                 &["reason"],
@@ -132,13 +137,14 @@ impl Metrics {
     }
 
     fn register(&self) -> Result<(), prometheus::Error> {
-        let all: [Box<dyn prometheus::core::Collector>; 14] = [
+        let all: [Box<dyn prometheus::core::Collector>; 15] = [
             Box::new(self.requests.clone()),
             Box::new(self.candidates.clone()),
             Box::new(self.active.clone()),
             Box::new(self.appended.clone()),
             Box::new(self.published.clone()),
             Box::new(self.lost.clone()),
+            Box::new(self.unreadable.clone()),
             Box::new(self.bodies_dropped.clone()),
             Box::new(self.resent.clone()),
             Box::new(self.ledger_bytes.clone()),
@@ -201,6 +207,11 @@ impl Metrics {
 
     pub(crate) fn events_published(&self, count: u64) {
         self.published.inc_by(count);
+    }
+
+    /// What a provider sent could not be read; it went on to the client all the same.
+    pub(crate) fn events_unreadable(&self, count: u64) {
+        self.unreadable.inc_by(count);
     }
 
     pub(crate) fn events_lost(&self, count: u64) {

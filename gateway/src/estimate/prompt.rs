@@ -58,24 +58,29 @@ pub(super) struct Digest {
     pub(super) chars: u64,
     pub(super) messages: u64,
     pub(super) pictures: u64,
+    pub(super) has_tools: bool,
 }
 
 impl Digest {
     pub(super) fn tokens(&self, scheme: Scheme) -> u64 {
         let text = if self.chars == 0 { 0 } else { sampled(scheme, &self.sample, self.chars) };
-        // A message's frame: its role and two control tokens with OpenAI, much the same elsewhere. A picture's price
-        // depends on its size, which only a decoder could tell: one of a megapixel is assumed.
-        let (frame, picture) = match self.format {
-            Format::OpenaiChat | Format::OpenaiResponses => (3, 765),
-            Format::Anthropic => (3, 1334),
-            Format::Gemini => (0, 258),
+        // The frames are the vendors' documented ones: OpenAI puts each message's role between control tokens and
+        // primes the answer, Anthropic adds instructions of its own to a request with tools. A picture's price depends
+        // on its size, which only a decoder could tell: one of a megapixel is assumed.
+        let (start, message, tools, picture) = match self.format {
+            Format::OpenaiChat | Format::OpenaiResponses => (3, 4, 0, 765),
+            Format::Anthropic => (3, 4, 346, 1334),
+            Format::Gemini => (0, 0, 0, 258),
         };
-        text.saturating_add(self.messages * frame).saturating_add(self.pictures * picture).max(1)
+        let tools = if self.has_tools { tools } else { 0 };
+        let frames = start + tools + self.messages.saturating_mul(message);
+        text.saturating_add(frames).saturating_add(self.pictures.saturating_mul(picture)).max(1)
     }
 
     /// Reads a request body. Whatever it holds, something is made of it: it passed as a request.
     pub(super) fn of(format: Format, body: &[u8]) -> Self {
-        let mut digest = Self { format, sample: Sample::default(), chars: 0, messages: 0, pictures: 0 };
+        let mut digest =
+            Self { format, sample: Sample::default(), chars: 0, messages: 0, pictures: 0, has_tools: false };
         let mut walk = Walk { json: body, depth: 0, section: Section::Other, key: b"" };
         while let Some(token) = walk.next() {
             digest.add(&walk, token);
@@ -88,7 +93,10 @@ impl Digest {
             (_, Section::Other) => {}
             (Token::Object, section) => self.messages += u64::from(section == Section::Talk && walk.depth == 3),
             (Token::Key(key), Section::Talk) => self.pictures += u64::from(is_picture_key(key)),
-            (Token::Key(key), Section::Tools) => self.add_text(key),
+            (Token::Key(key), Section::Tools) => {
+                self.has_tools = true;
+                self.add_text(key);
+            }
             (Token::Text(text), section) => {
                 if walk.key == b"type" && matches!(text, b"image" | b"image_url" | b"input_image") {
                     self.pictures += u64::from(section == Section::Talk);
@@ -100,9 +108,12 @@ impl Digest {
     }
 
     fn add_text(&mut self, spelt: &[u8]) {
-        self.chars += crate::formats::spelt_chars(spelt) + 1;
+        if self.chars > 0 {
+            self.chars += 1;
+            self.sample.push(" ");
+        }
+        self.chars += crate::formats::spelt_chars(spelt);
         self.sample.push_spelt(spelt);
-        self.sample.push(" ");
     }
 }
 

@@ -53,6 +53,15 @@ fn silenced(format: Format, recording: &Recording) -> (Reading, Sample) {
     (reading, sample)
 }
 
+fn is_cut(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => text.chars().count() >= 2000 || text.contains("cGxhY2Vob2xkZXI="),
+        serde_json::Value::Array(items) => items.iter().any(is_cut),
+        serde_json::Value::Object(members) => members.values().any(is_cut),
+        _ => false,
+    }
+}
+
 #[test]
 fn estimates_are_near_what_providers_counted() {
     for format in Format::ALL.iter().copied() {
@@ -66,7 +75,8 @@ fn estimates_are_near_what_providers_counted() {
             if !reading.usage_is_final || !reading.completed {
                 continue;
             }
-            let body = recording.request.body.as_ref();
+            // Long texts and files of the requests were cut when the corpus was made; server tools add input of their own.
+            let body = recording.request.body.as_ref().filter(|body| !is_cut(body) && !recording.has("server_tools"));
             let asked = body.and_then(|body| body["model"].as_str()).unwrap_or_default();
             let scheme = Scheme::of([reading.model_reported.as_deref().unwrap_or_default(), asked]);
             let kind = usize::from(scheme == Scheme::Rule);
@@ -99,6 +109,15 @@ fn estimates_are_near_what_providers_counted() {
                     continue;
                 }
                 let (count, bias, median, p90) = errors.figures();
+                // Prompts hold what no text shows: a provider's own instructions, the way it spells tools. The rule
+                // does not count punctuation, of which tool calls are full.
+                let bound = match (name, scheme) {
+                    ("input", "vocabulary") => 0.25,
+                    ("output", "vocabulary") => 0.2,
+                    ("input", _) => 0.8,
+                    _ => 0.5,
+                };
+                assert!(median <= bound && p90 < 1.0, "{format} {name} by {scheme}: median {median:.2}, p90 {p90:.2}");
                 println!(
                     "{format} {name} by {scheme}: {count} answers, bias {bias:+.2}, median {median:.2}, p90 {p90:.2}"
                 );

@@ -77,7 +77,11 @@ pub(super) async fn attempt(call: &Call<'_>, event: &mut Candidate) -> Result<An
         };
         Err(Failure::new(class, format!("the provider sent no content within {} s", waited.as_secs_f64())))
     });
-    result.map_err(|failure| failure.without_secret(call.candidate.target.secret.as_ref()))
+    result.map_err(|failure| {
+        let unreadable = failure.reading.as_ref().map_or(0, |reading| reading.unreadable_events);
+        call.app.metrics.events_unreadable(unreadable);
+        failure.without_secret(call.candidate.target.secret.as_ref())
+    })
 }
 
 async fn exchange(call: &Call<'_>, event: &mut Candidate, started: Instant) -> Result<Answer, Failure> {

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::account;
 use crate::app::App;
 use crate::estimate::Prompt;
+use crate::formats::Reading;
 use crate::capture::{Transcript, Unreadable};
 
 /// Goes with a request from its first byte to its last.
@@ -127,6 +128,12 @@ impl Ticket {
             self.app.metrics.candidate(&candidate);
             self.append(vec![Body::Candidate(Box::new(candidate))]);
         }
+    }
+
+    /// Takes over the last reading of an answer, with estimates of what the provider has not told.
+    pub(crate) fn conclude(&mut self, reading: &Reading) {
+        self.app.metrics.events_unreadable(reading.unreadable_events);
+        account::conclude(&mut self.receipt, reading, self.prompt.take());
     }
 
     /// Writes down, once, what the request has used so far.

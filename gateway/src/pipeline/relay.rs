@@ -35,7 +35,7 @@ use crate::upstream::burst::Burst;
 /// Answers with what is here whole. `left`: the client has gone already.
 pub(super) fn whole(mut ticket: Ticket, whole: Box<Whole>, left: bool) -> Response<Body> {
     let Whole { status, headers, body, reading } = *whole;
-    account::conclude(&mut ticket.receipt, &reading, ticket.prompt.take());
+    ticket.conclude(&reading);
     let mut response = respond(&mut ticket, status, &headers);
     ticket.receipt.ttft_ms = Some(ticket.elapsed().as_secs_f64() * 1000.0);
     if left {
@@ -263,7 +263,7 @@ impl Live {
     fn settle(self: Box<Self>, ready: &VecDeque<Bytes>, end: &End) -> reqwest::Body {
         let Self { mut ticket, reader, upstream, .. } = *self;
         let reading = reader.reading();
-        account::conclude(&mut ticket.receipt, reading, ticket.prompt.take());
+        ticket.conclude(reading);
         ready.iter().for_each(|bytes| ticket.relayed(bytes));
         if reading.completed {
             ticket.settle(Outcome::Completed, None);
@@ -318,7 +318,7 @@ impl Live {
         }
         let Self { mut ticket, reader, .. } = *self;
         let reading = reader.reading();
-        account::conclude(&mut ticket.receipt, reading, ticket.prompt.take());
+        ticket.conclude(reading);
         ticket.receipt.delivered_output = account::delivered_output(&ticket.receipt, reading, chars_delivered);
         if was_complete {
             ticket.settle(Outcome::Completed, None);
