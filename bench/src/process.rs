@@ -1,0 +1,116 @@
+//! Child processes on one core, and what they have used.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+
+/// The core of the target.
+pub const TARGET_CORE: &str = "1";
+/// The core of everything else.
+pub const LOAD_CORE: &str = "0";
+
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// The kernel's unit in /proc/PID/stat, which Linux has fixed at 100 a second for user space.
+const TICK_US: u64 = 10_000;
+
+/// A running child. Dropping it kills it.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+}
+
+/// What a process holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Resident set, files included.
+    pub rss_bytes: u64,
+    /// Resident anonymous memory: heap and stacks.
+    pub anonymous_bytes: u64,
+}
+
+impl Process {
+    /// Starts a program on one core, its output in a file, and waits until it listens.
+    pub fn start<S: AsRef<OsStr>>(
+        core: &str,
+        program: &Path,
+        arguments: &[S],
+        log: &Path,
+        listens: SocketAddr,
+    ) -> Result<Self, Error> {
+        let output = File::create(log).map_err(Error::io(format!("creating {}", log.display())))?;
+        let errors = output.try_clone().map_err(Error::io("a second handle of the log file"))?;
+        let mut command = Command::new("taskset");
+        command.args(["-c", core]).arg(program).args(arguments);
+        command.stdin(Stdio::null()).stdout(output).stderr(errors);
+        // taskset replaces itself with the program, so that the child's id is the program's.
+        let child = command.spawn().map_err(Error::io("starting taskset (Debian: util-linux)"))?;
+        let mut process = Self { child };
+        process.wait_until_it_listens(listens, program, log)?;
+        Ok(process)
+    }
+
+    fn wait_until_it_listens(&mut self, address: SocketAddr, program: &Path, log: &Path) -> Result<(), Error> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while TcpStream::connect(address).is_err() {
+            let ended = self.child.try_wait().map_err(Error::io("the state of a child"))?;
+            if ended.is_some() || Instant::now() > deadline {
+                let said = fs::read_to_string(log).unwrap_or_default();
+                return Err(Error::Setup(format!("{} does not listen on {address}: {said}", program.display())));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// Microseconds of CPU used so far by all its threads, in user and kernel mode.
+    pub fn cpu_us(&self) -> Result<u64, Error> {
+        let stat = self.read("stat")?;
+        // The name in parentheses may hold anything; what follows is 3 (state) onwards, utime and stime are 14 and 15.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let ticks: Option<Vec<u64>> =
+            fields.split_whitespace().skip(11).take(2).map(|text| text.parse().ok()).collect();
+        match ticks.as_deref() {
+            Some([user, system]) => Ok((user + system) * TICK_US),
+            _ => Err(Error::Setup(format!("/proc/{}/stat cannot be understood: {stat}", self.child.id()))),
+        }
+    }
+
+    /// What it holds now.
+    pub fn memory(&self) -> Result<Memory, Error> {
+        let status = self.read("status")?;
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+            kib.map(|kib| kib * 1024).ok_or_else(|| Error::Setup(format!("/proc/PID/status tells no {name}")))
+        };
+        Ok(Memory { rss_bytes: bytes("VmRSS")?, anonymous_bytes: bytes("RssAnon")? })
+    }
+
+    fn read(&self, file: &str) -> Result<String, Error> {
+        let path = format!("/proc/{}/{file}", self.child.id());
+        fs::read_to_string(&path).map_err(Error::io(format!("reading {path}")))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only if it is gone already.
+        let _killed = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+/// Keeps this process and what it starts from now on off the target's core.
+pub fn leave_the_targets_core() -> Result<(), Error> {
+    let own = std::process::id().to_string();
+    let pinned = Command::new("taskset").args(["-cp", LOAD_CORE, &own]).stdout(Stdio::null()).status();
+    match pinned.map_err(Error::io("starting taskset (Debian: util-linux)"))?.success() {
+        true => Ok(()),
+        false => Err(Error::Setup("two cores are needed: one for the target, one for the load".to_owned())),
+    }
+}
