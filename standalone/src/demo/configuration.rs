@@ -10,7 +10,7 @@ use toml::Value;
 use uuid::Uuid;
 
 use super::Error;
-use super::script::{CLIENTS, MODELS};
+use super::script::{self, CLIENTS};
 use crate::simulate::HEADER;
 use crate::stack::{self, Listeners};
 
@@ -39,12 +39,16 @@ const fn endpoint(provider: &'static str, name: &'static str, format: Format, tr
     Endpoint { provider, name, format, trouble }
 }
 
-/// Three providers that answer, and a relay that is out of order in four ways.
-const ENDPOINTS: [Endpoint; 8] = [
+/// Three providers that answer, each with an endpoint more for the drills, and a relay that is out of order in four ways.
+const ENDPOINTS: [Endpoint; 12] = [
     endpoint("anthropic", "anthropic-api", Format::Anthropic, Trouble::None),
+    endpoint("anthropic", "anthropic-drills", Format::Anthropic, Trouble::None),
     endpoint("openai", "openai-chat", Format::OpenaiChat, Trouble::None),
     endpoint("openai", "openai-responses", Format::OpenaiResponses, Trouble::None),
+    endpoint("openai", "chat-drills", Format::OpenaiChat, Trouble::None),
+    endpoint("openai", "responses-drills", Format::OpenaiResponses, Trouble::None),
     endpoint("google", "google-api", Format::Gemini, Trouble::None),
+    endpoint("google", "google-drills", Format::Gemini, Trouble::None),
     endpoint("relay", "relay-anthropic", Format::Anthropic, Trouble::Fault("error-529")),
     endpoint("relay", "relay-chat", Format::OpenaiChat, Trouble::Unreachable),
     endpoint("relay", "relay-responses", Format::OpenaiResponses, Trouble::Fault("error-429-3")),
@@ -145,10 +149,13 @@ listen = "{analytics}"
         }
         text += &endpoint.section(if endpoint.trouble == Trouble::Unreachable { nowhere } else { *provider });
     }
-    for model in &MODELS {
+    for model in script::models() {
         text += &format!("\n[[models]]\nname = \"{}\"\n", model.name);
         for (priority, endpoint) in model.routes.iter().enumerate() {
-            text += &format!("  [[models.routes]]\n  endpoint = \"{endpoint}\"\n  priority = {priority}\n");
+            text += &format!(
+                "  [[models.routes]]\n  endpoint = \"{endpoint}\"\n  model = \"{}\"\n  priority = {priority}\n",
+                model.upstream
+            );
         }
     }
     for client in &CLIENTS {

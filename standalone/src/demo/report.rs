@@ -7,7 +7,7 @@ use schemas::money::Pico;
 use super::accounting::Check;
 use super::configuration::Addresses;
 use super::readback::{Asked, Cost, Used};
-use super::script::{CLIENTS, MODELS};
+use super::script::{CLIENTS, STEADY};
 use crate::terminal::{Align, table};
 
 /// The bill by client and model, as analytics tells it.
@@ -119,7 +119,8 @@ pub(super) fn accounting(checks: &[Check]) -> String {
 /// What can be tried while everything stays up.
 pub(super) fn stays(addresses: &Addresses) -> String {
     let Addresses { gateway, gateway_ops, recorder_ops, analytics, provider, clickhouse, database } = addresses;
-    let (key, model) = (CLIENTS[0].key, MODELS[0].name);
+    let (key, model) = (CLIENTS[0].key, STEADY[0].name);
+    let gemini = STEADY[6].name;
     let mut text = String::from("\nEverything stays up until Ctrl-C.\n\n");
     let _ = write!(
         text,
@@ -131,6 +132,7 @@ pub(super) fn stays(addresses: &Addresses) -> String {
 
   curl -N http://{gateway}/v1/messages -H 'x-api-key: {key}' -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' \
     -d '{{"model": "{model}", "max_tokens": 300, "stream": true, "messages": [{{"role": "user", "content": "How high is the water?"}}]}}'
+  The same in the other dialects: /v1/chat/completions, /v1/responses, /v1beta/models/{gemini}:streamGenerateContent
   curl '{clickhouse}/?database={database}' -d 'SELECT client, model, count(), sum(output_tokens), sum(cost_usd) FROM requests FINAL GROUP BY ALL FORMAT PrettyCompact'
 "#
     );

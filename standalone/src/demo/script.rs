@@ -17,6 +17,8 @@ pub(super) struct Client {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Model {
     pub(super) name: &'static str,
+    /// What the provider calls it.
+    pub(super) upstream: &'static str,
     pub(super) format: Format,
     /// The endpoints that serve it, the preferred one first.
     pub(super) routes: &'static [&'static str],
@@ -35,11 +37,11 @@ pub(super) const CLIENTS: [Client; 4] = [
 ];
 
 const fn model(name: &'static str, format: Format, routes: &'static [&'static str]) -> Model {
-    Model { name, format, routes }
+    Model { name, upstream: name, format, routes }
 }
 
-/// Two models of each dialect, and one whose first route fails.
-pub(super) const MODELS: [Model; 12] = [
+/// Two models of each dialect, which are served as they should be.
+pub(super) const STEADY: [Model; 8] = [
     model("claude-sonnet-5-5", Format::Anthropic, &["anthropic-api"]),
     model("claude-haiku-5-5", Format::Anthropic, &["anthropic-api"]),
     model("gpt-5.4", Format::OpenaiChat, &["openai-chat"]),
@@ -48,14 +50,28 @@ pub(super) const MODELS: [Model; 12] = [
     model("gpt-6-luna", Format::OpenaiResponses, &["openai-responses"]),
     model("gemini-3.8-flash", Format::Gemini, &["google-api"]),
     model("gemini-3.5-flash-lite", Format::Gemini, &["google-api"]),
+];
+
+/// One of each dialect whose first route fails.
+const FAILING_OVER: [Model; 4] = [
     model("claude-opus-5-5", Format::Anthropic, &["relay-anthropic", "anthropic-api"]),
     model("gpt-5.4-mini", Format::OpenaiChat, &["relay-chat", "openai-chat"]),
     model("gpt-5.5", Format::OpenaiResponses, &["relay-responses", "openai-responses"]),
     model("gemini-3.1-pro-preview", Format::Gemini, &["relay-gemini", "google-api"]),
 ];
 
-/// How many of [`MODELS`] have one route.
-const STEADY: usize = 8;
+/// One of each dialect for the drills, on endpoints of their own: a gateway learns from failures whom to leave alone.
+const DRILLED: [Model; 4] = [
+    Model { upstream: "claude-sonnet-5-5", ..model("drill-messages", Format::Anthropic, &["anthropic-drills"]) },
+    Model { upstream: "gpt-5.4", ..model("drill-chat", Format::OpenaiChat, &["chat-drills"]) },
+    Model { upstream: "gpt-5.6-sol", ..model("drill-responses", Format::OpenaiResponses, &["responses-drills"]) },
+    Model { upstream: "gemini-3.8-flash", ..model("drill-gemini", Format::Gemini, &["google-drills"]) },
+];
+
+/// All models.
+pub(super) fn models() -> impl Iterator<Item = &'static Model> {
+    const { &STEADY }.iter().chain(const { &FAILING_OVER }).chain(const { &DRILLED })
+}
 
 /// One request to send.
 #[derive(Clone, Debug)]
@@ -92,11 +108,11 @@ pub(super) fn shots() -> Vec<Shot> {
 
 /// Number `n` of the ordinary requests: every model in all kinds of use, half of them each client's.
 fn ordinary(n: usize) -> Shot {
-    let model = MODELS.get(n % STEADY).unwrap_or(&MODELS[0]);
+    let model = STEADY.get(n % STEADY.len()).unwrap_or(&STEADY[0]);
     let client = CLIENTS.get(n % 2).unwrap_or(DRILLS);
     let stream = !n.is_multiple_of(5);
     let mut question = Question::new(model, n, stream);
-    match n / STEADY % 4 {
+    match n / STEADY.len() % 4 {
         1 => question.show_more(),
         2 => question.offer_tools(),
         3 => question.lengthen(n),
@@ -107,27 +123,27 @@ fn ordinary(n: usize) -> Shot {
 
 /// Number `n` of the requests whose first provider fails before any content: the second one answers.
 fn failover(n: usize) -> Shot {
-    let model = MODELS.get(STEADY + n % (MODELS.len() - STEADY)).unwrap_or(&MODELS[0]);
+    let model = FAILING_OVER.get(n % FAILING_OVER.len()).unwrap_or(&FAILING_OVER[0]);
     Question::new(model, 5000 + n, !n.is_multiple_of(5)).shot(BATCH.key)
 }
 
 /// What goes wrong, each with what has to become of it.
 fn drills() -> Vec<Shot> {
     let mut drills = Vec::new();
-    // The first model of each dialect.
-    for (number, model) in MODELS.iter().take(STEADY).step_by(2).enumerate() {
-        let ask = |stream| Question::new(model, 1000 + number, stream).shot(DRILLS.key);
+    // The first model of each dialect stays out of trouble: only its clients do something unusual.
+    let steady = STEADY.iter().step_by(2);
+    for (number, (model, drilled)) in steady.zip(&DRILLED).enumerate() {
+        let ask = |stream| Question::new(drilled, 1000 + number, stream).shot(DRILLS.key);
         let with = |fault, expected, stream| Shot { fault: Some(fault), expected, ..ask(stream) };
         drills.push(with("error-529", Outcome::Failed, true));
         drills.push(with("cut", Outcome::Interrupted, true));
         drills.push(with("stream-error", Outcome::Interrupted, true));
         drills.push(with("no-usage", Outcome::Completed, number.is_multiple_of(2)));
-        let client = CLIENTS.get(number % 3).unwrap_or(DRILLS);
-        let shot = Question::new(model, 2000 + number, true).shot(client.key);
+        let shot = Question::new(model, 2000 + number, true).shot(CLIENTS[0].key);
         // Responses has much to say before it begins.
         let leaves_after_bytes = Some(if model.format == Format::OpenaiResponses { 5000 } else { 1500 });
         drills.push(Shot { leaves_after_bytes, expected: Outcome::Cancelled, ..shot });
-        let unlisted = Model { name: "no-such-model", format: model.format, routes: &[] };
+        let unlisted = Model { name: "no-such-model", routes: &[], ..*model };
         let unknown = Question::new(&unlisted, 3000, true).shot(CLIENTS[0].key);
         drills.push(Shot { expected: Outcome::Rejected, ..unknown });
         let stranger = Question::new(model, 4000, false).shot("not-a-key-of-ours");

@@ -247,7 +247,7 @@ async fn the_configuration_is_one_that_an_operator_could_write() {
         super::configuration::build(std::path::Path::new("/tmp/a \"quoted\" folder"), provider).await.unwrap();
     let Config { gateway, models, clients, .. } = &config;
     assert_eq!(listeners.clients.local_addr().unwrap(), gateway.listen);
-    assert_eq!((models.len(), clients.len()), (script::MODELS.len(), CLIENTS.len()));
+    assert_eq!((models.len(), clients.len()), (script::models().count(), CLIENTS.len()));
     assert!(gateway.ledger_dir.ends_with("ledger") && config.clickhouse.database == addresses.database);
     assert!(config.check_secrets().is_ok());
 }

@@ -39,12 +39,11 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
-    /// `None` for a path that is not served.
-    pub(super) fn of(path: &str, query: &str, speaks_anthropic: bool) -> Option<Self> {
+    /// `None` for a path that is not served. `speaker` is the dialect of a client that asks where all dialects do.
+    pub(super) fn of(path: &str, query: &str, speaker: Format) -> Option<Self> {
         Some(match path {
             "/tally" => Self::Tally,
-            "/v1/models" if speaks_anthropic => Self::Models(Format::Anthropic),
-            "/v1/models" => Self::Models(Format::OpenaiChat),
+            "/v1/models" => Self::Models(speaker),
             "/v1beta/models" | "/v1beta/models/" => Self::Models(Format::Gemini),
             _ => Self::Complete(Address::of(path, query)?),
         })
@@ -74,7 +73,9 @@ impl Address {
             "/v1/responses" => return Some(plain(Format::OpenaiResponses, false)),
             _ => {}
         }
-        let (model, action) = path.strip_prefix("/v1beta/models/")?.rsplit_once(':')?;
+        // Google's own clients have come to use the stable version.
+        let rest = path.strip_prefix("/v1beta/models/").or_else(|| path.strip_prefix("/v1/models/"))?;
+        let (model, action) = rest.rsplit_once(':')?;
         let stream = match action {
             "generateContent" | "countTokens" => false,
             "streamGenerateContent" => true,

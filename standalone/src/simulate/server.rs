@@ -62,10 +62,13 @@ async fn connection(simulator: Simulator, stream: TcpStream, shutdown: Cancellat
 /// An error closes the connection without a response, which is what [`super::Fault::Drop`] is.
 async fn route(simulator: Simulator, request: Request<Incoming>) -> Result<Reply, Ended> {
     let (method, path) = (request.method(), request.uri().path());
-    let speaks_anthropic = request.headers().contains_key("anthropic-version");
-    let Some(endpoint) = Endpoint::of(path, request.uri().query().unwrap_or_default(), speaks_anthropic) else {
-        let format = if path.starts_with("/v1beta/") { Format::Gemini } else { Format::OpenaiChat };
-        return Ok(refuse(format, 404, &format!("Unknown request URL: {method} {path}"), ""));
+    let speaker = match request.headers() {
+        headers if headers.contains_key("anthropic-version") => Format::Anthropic,
+        headers if headers.contains_key("x-goog-api-key") || path.starts_with("/v1beta/") => Format::Gemini,
+        _ => Format::OpenaiChat,
+    };
+    let Some(endpoint) = Endpoint::of(path, request.uri().query().unwrap_or_default(), speaker) else {
+        return Ok(refuse(speaker, 404, &format!("Unknown request URL: {method} {path}"), ""));
     };
     let (allowed, format) = (endpoint.method(), endpoint.format());
     if *method != allowed {

@@ -95,7 +95,9 @@ fn a_gemini_stream_without_sse_is_one_array_even_when_it_breaks() {
 
 #[test]
 fn gemini_paths_are_read_and_others_are_not() {
-    let of = |path: &str, query: &str| Address::of(path, query).map(|at| (at.model.unwrap(), at.stream, at.framing, at.counts));
+    let of = |path: &str, query: &str| {
+        Address::of(path, query).map(|at| (at.model.unwrap(), at.stream, at.framing, at.counts))
+    };
     let model = "gemini-3.8-flash".to_owned();
     let path = |action: &str| format!("/v1beta/models/{model}:{action}");
     let events = Framing::Events;
@@ -104,6 +106,8 @@ fn gemini_paths_are_read_and_others_are_not() {
     assert_eq!(of(&path("streamGenerateContent"), "key=k&alt=sse"), Some((model.clone(), Some(true), events, false)));
     assert_eq!(of(&path("streamGenerateContent"), ""), Some((model.clone(), Some(true), Framing::Array, false)));
     assert_eq!(of(&path("embedContent"), ""), None);
+    let stable = path("generateContent").replace("v1beta", "v1");
+    assert_eq!(of(&stable, ""), of(&path("generateContent"), ""));
     assert_eq!(of("/v1beta/models/gemini-3.8-flash", ""), None);
 }
 
@@ -167,5 +171,8 @@ async fn tokens_are_counted_and_models_listed_in_each_dialect() {
     assert_eq!(counted["input_tokens"].as_u64(), plan(Format::Anthropic, json!({})).usage.input);
     let listed = send(served.client.get(at("/v1beta/models"))).await;
     assert_eq!(listed["models"][0]["name"], format!("models/{}", Options::default().models[0]));
+    let stable = served.client.get(at("/v1/models")).header("x-goog-api-key", "k");
+    assert_eq!(send(stable).await, listed);
+    assert_eq!(send(served.client.get(at("/v1/models"))).await["object"], "list");
     assert_eq!(served.simulator.tally().requests, 0);
 }
