@@ -1,0 +1,162 @@
+//! The breaker of a target (R26): too many failures among the last results open it; probes, one at a time, close it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::BreakerState;
+
+/// Results that are looked at.
+const WINDOW_RESULTS: usize = 20;
+/// Older results are forgotten.
+const WINDOW_AGE: Duration = Duration::from_secs(300);
+/// Fewer results say nothing.
+const RESULTS_MIN: usize = 5;
+/// From the first opening to its first probe; doubled each time the probes fail.
+const RECOVERY: Duration = Duration::from_secs(30);
+const RECOVERY_MAX: Duration = Duration::from_secs(300);
+/// Probes that must succeed to close the breaker.
+const SUCCESSES_TO_CLOSE: u8 = 3;
+/// Probes that must fail to double the recovery time.
+const FAILURES_TO_REOPEN: u8 = 2;
+
+#[derive(Debug)]
+pub(super) struct Breaker {
+    state: State,
+    /// Raised by each change of state: what was let through before it is judged no more.
+    generation: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    Closed(VecDeque<(Instant, Answer)>),
+    Open(Recovery),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Good,
+    Bad,
+}
+
+/// What has happened since the breaker opened.
+#[derive(Debug)]
+struct Recovery {
+    /// Time from one probe to the next, unless the first succeeds earlier.
+    interval: Duration,
+    /// Before then nobody is let through. A probe moves it on at its start, so that one that hangs, or is never judged,
+    /// neither lets a second one through within the interval nor shuts the target for ever.
+    next_probe: Instant,
+    has_probed: bool,
+    successes: u8,
+    failures: u8,
+}
+
+/// What the breaker let through, to be shown again with its result.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pass {
+    generation: u64,
+    pub(super) is_probe: bool,
+}
+
+/// What a result did to the breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It opened, or stays open for longer; nobody is let through for this long.
+    Opened(Duration),
+    Closed,
+}
+
+impl Breaker {
+    pub(super) fn new() -> Self {
+        Self { state: State::Closed(VecDeque::with_capacity(WINDOW_RESULTS)), generation: 0 }
+    }
+
+    /// Whether somebody may be let through now; if not, from when on.
+    pub(super) fn check(&self, now: Instant) -> Result<(), Instant> {
+        match &self.state {
+            State::Open(recovery) if now < recovery.next_probe => Err(recovery.next_probe),
+            State::Open(_) | State::Closed(_) => Ok(()),
+        }
+    }
+
+    /// Lets somebody through, after [`Self::check`].
+    pub(super) fn pass(&mut self, now: Instant) -> Pass {
+        let is_probe = match &mut self.state {
+            State::Closed(_) => false,
+            State::Open(recovery) => {
+                recovery.next_probe = now + recovery.interval;
+                recovery.has_probed = true;
+                true
+            }
+        };
+        Pass { generation: self.generation, is_probe }
+    }
+
+    pub(super) fn succeeded(&mut self, pass: Pass, now: Instant) -> Option<Change> {
+        if pass.generation != self.generation {
+            return None;
+        }
+        match &mut self.state {
+            State::Closed(window) => {
+                note(window, now, Answer::Good);
+                None
+            }
+            State::Open(recovery) => {
+                recovery.successes += 1;
+                if recovery.successes < SUCCESSES_TO_CLOSE {
+                    recovery.next_probe = now;
+                    return None;
+                }
+                self.generation += 1;
+                self.state = State::Closed(VecDeque::with_capacity(WINDOW_RESULTS));
+                Some(Change::Closed)
+            }
+        }
+    }
+
+    pub(super) fn failed(&mut self, pass: Pass, now: Instant) -> Option<Change> {
+        if pass.generation != self.generation {
+            return None;
+        }
+        let interval = match &mut self.state {
+            State::Closed(window) => {
+                note(window, now, Answer::Bad);
+                let bad = window.iter().filter(|(_, answer)| *answer == Answer::Bad).count();
+                if window.len() < RESULTS_MIN || bad * 2 < window.len() {
+                    return None;
+                }
+                RECOVERY
+            }
+            State::Open(recovery) => {
+                recovery.failures += 1;
+                if recovery.failures < FAILURES_TO_REOPEN {
+                    recovery.next_probe = recovery.next_probe.max(now + recovery.interval);
+                    return None;
+                }
+                (recovery.interval * 2).min(RECOVERY_MAX)
+            }
+        };
+        self.generation += 1;
+        let next_probe = now + interval;
+        self.state = State::Open(Recovery { interval, next_probe, has_probed: false, successes: 0, failures: 0 });
+        Some(Change::Opened(interval))
+    }
+
+    pub(super) fn state(&self, now: Instant) -> BreakerState {
+        match &self.state {
+            State::Closed(_) => BreakerState::Closed,
+            State::Open(recovery) if recovery.has_probed || now >= recovery.next_probe => BreakerState::HalfOpen,
+            State::Open(_) => BreakerState::Open,
+        }
+    }
+}
+
+/// Keeps a result, and forgets what is too old or one too many.
+fn note(window: &mut VecDeque<(Instant, Answer)>, now: Instant, answer: Answer) {
+    window.push_back((now, answer));
+    while window.len() > WINDOW_RESULTS
+        || window.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > WINDOW_AGE)
+    {
+        window.pop_front();
+    }
+}

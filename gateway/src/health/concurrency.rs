@@ -1,0 +1,160 @@
+//! How many requests at once a target bears (R28): configured, or learned from its 429s, lowered by a factor and raised
+//! by steps.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::fault::{LimitKind, RateLimit};
+
+const LIMIT_MIN: u32 = 3;
+const LIMIT_MAX: u32 = 200;
+/// What is added to a limit that is used and borne.
+const STEP: u32 = 2;
+/// In hundredths: what is left of a limit after a refusal for concurrency, and after one that does not say for what.
+const AFTER_CONCURRENCY: u32 = 85;
+const AFTER_UNKNOWN: u32 = 90;
+/// A limit is not raised this soon after a 429.
+const QUIET: Duration = Duration::from_secs(5 * 60);
+/// After this long without a 429 even a limit that is used a little is tried out.
+const TRIAL_QUIET: Duration = Duration::from_secs(30 * 60);
+/// Samples that are looked at.
+const SAMPLES: usize = 20;
+const SAMPLES_AGE: Duration = Duration::from_secs(120);
+/// A limit is used if this many samples, in hundredths, show this utilisation.
+const USED_SAMPLES_MIN: usize = 5;
+const USED_SHARE: usize = 60;
+const USED_UTILISATION: f64 = 0.7;
+const TRIAL_SAMPLES_MIN: usize = 10;
+const TRIAL_UTILISATION: f64 = 0.3;
+/// A limit on requests or tokens asks to wait for up to a minute or a day; one on concurrency asks for less.
+const CONCURRENCY_RETRY_MAX: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub(super) struct Concurrency {
+    /// Wins over what is learned.
+    configured: Option<u32>,
+    /// Nothing until the first 429: no limit is known.
+    learned: Option<u32>,
+    in_flight: u32,
+    /// Share of the limit in use at the end of good answers.
+    samples: VecDeque<(Instant, f64)>,
+    limited_at: Option<Instant>,
+    lowered_at: Option<Instant>,
+    trial_at: Option<Instant>,
+}
+
+impl Concurrency {
+    /// `max` 0: learn it.
+    pub(super) fn new(max: u32) -> Self {
+        Self {
+            configured: (max > 0).then_some(max),
+            learned: None,
+            in_flight: 0,
+            samples: VecDeque::with_capacity(SAMPLES),
+            limited_at: None,
+            lowered_at: None,
+            trial_at: None,
+        }
+    }
+
+    pub(super) fn reconfigure(&mut self, max: u32) {
+        self.configured = (max > 0).then_some(max);
+    }
+
+    pub(super) fn limit(&self) -> Option<u32> {
+        self.configured.or(self.learned)
+    }
+
+    pub(super) fn is_learned(&self) -> bool {
+        self.configured.is_none() && self.learned.is_some()
+    }
+
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.limit().is_none_or(|limit| self.in_flight < limit)
+    }
+
+    pub(super) fn acquire(&mut self) {
+        self.in_flight += 1;
+    }
+
+    pub(super) fn release(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// A good answer, its slot not yet released. Returns the limit if it was raised.
+    pub(super) fn succeeded(&mut self, now: Instant) -> Option<u32> {
+        let limit = self.learned.filter(|_| self.configured.is_none())?;
+        self.samples.push_back((now, f64::from(self.in_flight) / f64::from(limit)));
+        while self.samples.len() > SAMPLES
+            || self.samples.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > SAMPLES_AGE)
+        {
+            self.samples.pop_front();
+        }
+        let is_trial = !self.is_used(now);
+        if limit >= LIMIT_MAX || (is_trial && !self.may_try(now)) {
+            return None;
+        }
+        if is_trial {
+            self.trial_at = Some(now);
+        }
+        // The next step is taken on what this one shows.
+        self.samples.clear();
+        let raised = (limit + STEP).min(LIMIT_MAX);
+        self.learned = Some(raised);
+        Some(raised)
+    }
+
+    fn is_used(&self, now: Instant) -> bool {
+        let used = self.samples.iter().filter(|(_, utilisation)| *utilisation >= USED_UTILISATION).count();
+        self.samples.len() >= USED_SAMPLES_MIN
+            && used * 100 >= self.samples.len() * USED_SHARE
+            && has_passed(self.limited_at, QUIET, now)
+    }
+
+    fn may_try(&self, now: Instant) -> bool {
+        let mean = self.samples.iter().map(|(_, utilisation)| utilisation).sum::<f64>() / self.samples.len() as f64;
+        self.samples.len() >= TRIAL_SAMPLES_MIN
+            && mean >= TRIAL_UTILISATION
+            && has_passed(self.limited_at, TRIAL_QUIET, now)
+            && has_passed(self.trial_at, TRIAL_QUIET, now)
+    }
+
+    /// A 429 for a request that was admitted at `admitted`, its slot not yet released. Returns the limit if it changed.
+    pub(super) fn limited(&mut self, limit: RateLimit, admitted: Instant, now: Instant) -> Option<u32> {
+        self.limited_at = Some(now);
+        self.samples.clear();
+        let left = match self.kind(limit) {
+            LimitKind::Concurrency => AFTER_CONCURRENCY,
+            LimitKind::Unknown => AFTER_UNKNOWN,
+            LimitKind::Requests | LimitKind::Tokens | LimitKind::Quota => return None,
+        };
+        // A burst that is refused as one is one piece of news: each of its requests was sent under the old limit.
+        let is_news = self.lowered_at.is_none_or(|at| admitted > at);
+        // So few are borne by anybody: unless it says so, something else is limited.
+        let is_meant = limit.kind == LimitKind::Concurrency || self.in_flight > LIMIT_MIN;
+        if !is_news || !is_meant || self.configured.is_some() {
+            return None;
+        }
+        self.lowered_at = Some(now);
+        let borne = self.learned.map_or(self.in_flight, |learned| learned.min(self.in_flight));
+        let lowered = (borne * left / 100).clamp(LIMIT_MIN, LIMIT_MAX);
+        (self.learned.replace(lowered) != Some(lowered)).then_some(lowered)
+    }
+
+    /// A limit that does not say what it limits: with others under way and a short pause asked for, it is them (R27).
+    fn kind(&self, limit: RateLimit) -> LimitKind {
+        let is_short = limit.retry_after.is_none_or(|pause| pause <= CONCURRENCY_RETRY_MAX);
+        match limit.kind {
+            LimitKind::Unknown if self.in_flight >= 2 && is_short => LimitKind::Concurrency,
+            kind => kind,
+        }
+    }
+}
+
+fn has_passed(since: Option<Instant>, time: Duration, now: Instant) -> bool {
+    since.is_none_or(|since| now.saturating_duration_since(since) >= time)
+}

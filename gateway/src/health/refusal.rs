@@ -1,0 +1,62 @@
+//! A key that its provider refuses (401, 403) is not used, but for one request after a long time.
+
+use std::time::{Duration, Instant};
+
+/// From the refusal to the first request; doubled each time that is refused too.
+const PAUSE: Duration = Duration::from_secs(600);
+const PAUSE_MAX: Duration = Duration::from_secs(3600);
+
+/// The refusal, where there was one.
+#[derive(Debug, Default)]
+pub(super) struct Refusal(Option<Refused>);
+
+#[derive(Debug)]
+struct Refused {
+    since: Instant,
+    interval: Duration,
+    /// Before then nobody is let through; the one who is moves it on.
+    next_try: Instant,
+}
+
+impl Refusal {
+    pub(super) fn check(&self, now: Instant) -> Result<(), Instant> {
+        match &self.0 {
+            Some(refused) if now < refused.next_try => Err(refused.next_try),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Lets somebody through, after [`Self::check`]. Returns whether that one is a probe.
+    pub(super) fn pass(&mut self, now: Instant) -> bool {
+        let Some(refused) = &mut self.0 else { return false };
+        refused.next_try = now + refused.interval;
+        true
+    }
+
+    /// A request that was admitted at `admitted` was refused. Returns for how long nobody will be let through, unless
+    /// that was known.
+    pub(super) fn refused(&mut self, admitted: Instant, now: Instant) -> Option<Duration> {
+        let interval = match &self.0 {
+            None => PAUSE,
+            Some(refused) if admitted > refused.since => (refused.interval * 2).min(PAUSE_MAX),
+            Some(_) => return None,
+        };
+        self.0 = Some(Refused { since: now, interval, next_try: now + interval });
+        Some(interval)
+    }
+
+    /// A request that was admitted at `admitted` was answered: the key is good if it was sent after the refusal.
+    /// Returns whether the key was refused until now.
+    pub(super) fn succeeded(&mut self, admitted: Instant) -> bool {
+        self.0.take_if(|refused| admitted > refused.since).is_some()
+    }
+
+    /// The key may be another one now.
+    pub(super) fn forget(&mut self) {
+        self.0 = None;
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.0.is_some()
+    }
+}

@@ -1,0 +1,121 @@
+//! All that decides whether a target may be asked, as one state machine that is told the time.
+
+use std::time::{Duration, Instant};
+
+use super::breaker::{self, Breaker};
+use super::concurrency::Concurrency;
+use super::cooldown::Cooldown;
+use super::fault::Fault;
+use super::refusal::Refusal;
+use super::snapshot::Condition;
+use super::{SkipReason, Skipped};
+
+#[derive(Debug)]
+pub(super) struct Target {
+    refusal: Refusal,
+    breaker: Breaker,
+    cooldown: Cooldown,
+    concurrency: Concurrency,
+}
+
+/// What a request that was admitted shows again at its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pass {
+    admitted: Instant,
+    breaker: breaker::Pass,
+    tries_key: bool,
+}
+
+impl Pass {
+    pub(super) fn is_probe(self) -> bool {
+        self.breaker.is_probe || self.tries_key
+    }
+}
+
+/// What operators want to know of when it happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Opened { interval: Duration },
+    Closed,
+    Disabled { interval: Duration },
+    Enabled,
+    LimitSet { limit: u32 },
+}
+
+impl From<breaker::Change> for Change {
+    fn from(change: breaker::Change) -> Self {
+        match change {
+            breaker::Change::Opened(interval) => Self::Opened { interval },
+            breaker::Change::Closed => Self::Closed,
+        }
+    }
+}
+
+impl Target {
+    pub(super) fn new(max_concurrent: u32) -> Self {
+        Self {
+            refusal: Refusal::default(),
+            breaker: Breaker::new(),
+            cooldown: Cooldown::default(),
+            concurrency: Concurrency::new(max_concurrent),
+        }
+    }
+
+    pub(super) fn reconfigure(&mut self, max_concurrent: u32) {
+        self.concurrency.reconfigure(max_concurrent);
+        self.refusal.forget();
+    }
+
+    /// All gates are looked at before any is passed: a probe is not used up by a request that another gate stops.
+    pub(super) fn admit(&mut self, now: Instant) -> Result<Pass, Skipped> {
+        let until = |reason| move |until| Skipped { reason, until: Some(until) };
+        self.refusal.check(now).map_err(until(SkipReason::KeyDisabled))?;
+        self.breaker.check(now).map_err(until(SkipReason::BreakerOpen))?;
+        self.cooldown.check(now).map_err(until(SkipReason::CoolingDown))?;
+        if !self.concurrency.has_room() {
+            return Err(Skipped { reason: SkipReason::ConcurrencyLimit, until: None });
+        }
+        self.concurrency.acquire();
+        let tries_key = self.refusal.pass(now);
+        Ok(Pass { admitted: now, breaker: self.breaker.pass(now), tries_key })
+    }
+
+    /// At the end of a good answer, before its slot is released.
+    pub(super) fn succeeded(&mut self, pass: Pass, now: Instant) -> Option<Change> {
+        self.cooldown.succeeded(pass.admitted);
+        let raised = self.concurrency.succeeded(now).map(|limit| Change::LimitSet { limit });
+        let enabled = self.refusal.succeeded(pass.admitted).then_some(Change::Enabled);
+        let closed = self.breaker.succeeded(pass.breaker, now).map(Change::from);
+        closed.or(enabled).or(raised)
+    }
+
+    /// At the end of a bad answer, before its slot is released.
+    pub(super) fn failed(&mut self, pass: Pass, fault: Fault, now: Instant) -> Option<Change> {
+        match fault {
+            Fault::Provider => self.breaker.failed(pass.breaker, now).map(Change::from),
+            Fault::KeyRefused => self.refusal.refused(pass.admitted, now).map(|interval| Change::Disabled { interval }),
+            Fault::RateLimited(limit) => {
+                self.cooldown.limited(limit, pass.admitted, now);
+                let lowered = self.concurrency.limited(limit, pass.admitted, now);
+                lowered.map(|limit| Change::LimitSet { limit })
+            }
+        }
+    }
+
+    pub(super) fn release(&mut self) {
+        self.concurrency.release();
+    }
+
+    pub(super) fn condition(&self, now: Instant) -> Condition {
+        Condition {
+            breaker: self.breaker.state(now),
+            probe_at: self.breaker.check(now).err(),
+            cooling_until: self.cooldown.check(now).err(),
+            is_disabled: self.refusal.is_refused(),
+            in_flight: self.concurrency.in_flight(),
+            limit: self.concurrency.limit(),
+            is_learned: self.concurrency.is_learned(),
+            now,
+        }
+    }
+}
