@@ -103,7 +103,9 @@ pub struct Factor(i128);
 
 /// The text was not a non-negative decimal number of at most nine fractional digits, or beyond a million.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is not a multiplier: write a number from 0 to 1000000 with at most 9 digits after the point, as a string")]
+#[error(
+    "{0:?} is not a multiplier: write a number from 0 to 1000000 with at most 9 digits after the point, as a string"
+)]
 pub struct InvalidFactor(String);
 
 impl Factor {
@@ -179,7 +181,8 @@ mod tests {
 
     #[test]
     fn amounts_read_and_print_exactly() {
-        for (text, pico) in [("0", 0), ("0.000000000001", 1), ("12.5", 12_500_000_000_000), ("-0.1", -100_000_000_000)] {
+        for (text, pico) in [("0", 0), ("0.000000000001", 1), ("12.5", 12_500_000_000_000), ("-0.1", -100_000_000_000)]
+        {
             assert_eq!(text.parse::<Pico>().unwrap(), Pico(pico), "{text}");
         }
         assert_eq!(Pico(12_500_000_000_001).to_string(), "12.500000000001");

@@ -64,7 +64,10 @@ mod tests {
     fn names_are_the_contract() {
         assert_eq!(subject(Kind::Stream, 3), "weir.v1.stream.3");
         assert_eq!(partition_subjects(3), "weir.v1.*.3");
-        assert_eq!(message_id(Uuid::nil(), 0, Kind::Candidate, 7), "00000000-0000-0000-0000-000000000000:0:candidate:7");
+        assert_eq!(
+            message_id(Uuid::nil(), 0, Kind::Candidate, 7),
+            "00000000-0000-0000-0000-000000000000:0:candidate:7"
+        );
     }
 
     #[test]

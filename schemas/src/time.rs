@@ -91,7 +91,10 @@ mod tests {
 
     #[test]
     fn other_offsets_are_converted_and_garbage_is_refused() {
-        assert_eq!("2026-01-01T01:00:00+01:00".parse::<Timestamp>().unwrap().to_string(), "2026-01-01T00:00:00.000000Z");
+        assert_eq!(
+            "2026-01-01T01:00:00+01:00".parse::<Timestamp>().unwrap().to_string(),
+            "2026-01-01T00:00:00.000000Z"
+        );
         assert!("yesterday".parse::<Timestamp>().is_err());
     }
 }

@@ -45,7 +45,8 @@ pub struct Filter {
 
 impl Dimension {
     /// All names, for messages.
-    pub const LIST: &'static str = "client, user, model, provider, endpoint, key, format, operation, outcome, tag:<name>";
+    pub const LIST: &'static str =
+        "client, user, model, provider, endpoint, key, format, operation, outcome, tag:<name>";
 
     /// The dimension of that name.
     pub fn parse(name: &str) -> Option<Self> {

@@ -99,7 +99,8 @@ fn read_keys(section: &mut Section<'_>) -> Vec<ClientKey> {
 }
 
 fn read_key(value: Value) -> Result<ClientKey, &'static str> {
-    const HOW: &str = "must be { sha256 = \"<64 hex digits>\" }, { env = \"NAME\" }, { file = \"/path\" } or { plain = \"...\" }";
+    const HOW: &str =
+        "must be { sha256 = \"<64 hex digits>\" }, { env = \"NAME\" }, { file = \"/path\" } or { plain = \"...\" }";
     let Value::Table(table) = value else { return Err(HOW) };
     match table.get("sha256") {
         Some(Value::String(hex)) if table.len() == 1 => parse_sha256(hex).map(ClientKey::Sha256).ok_or(HOW),

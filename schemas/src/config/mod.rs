@@ -169,9 +169,11 @@ impl Config {
         for (p, provider) in self.providers.iter().enumerate() {
             for (e, endpoint) in provider.endpoints.iter().enumerate() {
                 endpoints.push((format!("providers[{p}].endpoints[{e}].name"), endpoint.name.as_str()));
-                let keys = endpoint.keys.iter().enumerate().map(|(k, key)| {
-                    (format!("providers[{p}].endpoints[{e}].keys[{k}].name"), key.name.as_str())
-                });
+                let keys = endpoint
+                    .keys
+                    .iter()
+                    .enumerate()
+                    .map(|(k, key)| (format!("providers[{p}].endpoints[{e}].keys[{k}].name"), key.name.as_str()));
                 duplicates(keys.collect(), "key of this endpoint");
             }
         }

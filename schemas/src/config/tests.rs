@@ -107,12 +107,14 @@ fn the_environment_overrides_any_key() {
 
 #[test]
 fn secrets_are_not_shown() {
-    let text = "[[clients]]\nname = \"c\"\nkey = { plain = \"hunter2\" }\n[clickhouse]\npassword = { plain = \"hunter2\" }";
+    let text =
+        "[[clients]]\nname = \"c\"\nkey = { plain = \"hunter2\" }\n[clickhouse]\npassword = { plain = \"hunter2\" }";
     let config = parse(text).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
     let broken = format!("{text}\nuser = 1");
     assert!(!parse(&broken).unwrap_err().to_string().contains("hunter2"));
-    let literal = "[clickhouse]\npassword = \"hunter2\"\n[analytics]\ntoken = { plain = \"hunter2\", env = \"hunter2\" }";
+    let literal =
+        "[clickhouse]\npassword = \"hunter2\"\n[analytics]\ntoken = { plain = \"hunter2\", env = \"hunter2\" }";
     let told = parse(literal).unwrap_err().to_string();
     assert!(told.contains("clickhouse.password: must be { env") && !told.contains("hunter2"), "{told}");
 }

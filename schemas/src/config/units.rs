@@ -67,7 +67,8 @@ impl FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let how = || format!("{text:?} is not a size: write a whole number and B, KiB, MiB, GiB or TiB, like \"32MiB\"");
+        let how =
+            || format!("{text:?} is not a size: write a whole number and B, KiB, MiB, GiB or TiB, like \"32MiB\"");
         let (number, unit) = split_unit(text).ok_or_else(how)?;
         let shift = match unit {
             "B" => 0,

@@ -126,7 +126,8 @@ fn bodies() -> Bodies {
 
 /// A provider's web page instead of an answer.
 fn unreadable() -> Bodies {
-    let page = Captured { content_type: Some("text/html".into()), bytes: 9, text: "<html>...".into(), truncated: false };
+    let page =
+        Captured { content_type: Some("text/html".into()), bytes: 9, text: "<html>...".into(), truncated: false };
     Bodies {
         scope: CaptureScope::Attempt,
         candidate_index: Some(1),
@@ -179,7 +180,8 @@ fn wire_form_is_the_snapshot_and_reads_back() {
 #[test]
 fn what_contradicts_itself_is_no_event() {
     let completed_as_failure = seal(&Body::Terminal(Box::new(receipt(Outcome::Failed))));
-    let text = String::from_utf8(completed_as_failure).unwrap().replace("\"outcome\":\"failed\"", "\"outcome\":\"completed\"");
+    let text =
+        String::from_utf8(completed_as_failure).unwrap().replace("\"outcome\":\"failed\"", "\"outcome\":\"completed\"");
     assert!(matches!(Event::decode(text.as_bytes()), Err(DecodeError::Mismatch { .. })));
     let newer = text.replace("\"v\":1", "\"v\":2");
     assert!(matches!(Event::decode(newer.as_bytes()), Err(DecodeError::Version(2))));
@@ -190,7 +192,8 @@ fn what_contradicts_itself_is_no_event() {
 #[test]
 fn bodies_of_the_worst_kind_fit_into_a_message() {
     let worst = Captured { text: "\u{1}".repeat(Captured::TEXT_MAX_BYTES), ..Captured::default() };
-    let line = seal(&Body::Bodies(Box::new(Bodies { request: Some(worst.clone()), response: Some(worst), ..bodies() })));
+    let line =
+        seal(&Body::Bodies(Box::new(Bodies { request: Some(worst.clone()), response: Some(worst), ..bodies() })));
     assert!(line.len() > 12 * Captured::TEXT_MAX_BYTES && line.len() < (1 << 20) - (64 << 10), "{}", line.len());
 }
 

@@ -67,7 +67,8 @@ impl Price {
     /// price, or the sum does not fit (W15: unknown is never 0).
     pub fn cost(&self, usage: &Usage, multiplier: Factor) -> Option<Pico> {
         let (input, output) = (usage.input?, usage.output?);
-        let tier = self.tiers.iter().rev().find(|tier| tier.over_input_tokens == 0 || input > tier.over_input_tokens)?;
+        let tier =
+            self.tiers.iter().rev().find(|tier| tier.over_input_tokens == 0 || input > tier.over_input_tokens)?;
         let cached = [
             (usage.cache_read, tier.cache_read),
             (usage.cache_write_5m, tier.cache_write_5m),
