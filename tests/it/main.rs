@@ -20,6 +20,9 @@ mod crowd;
 /// What an answer costs is recorded to the last digit, also when its client has left.
 mod accounting;
 
+/// Where the provider reports no usage, an estimate stands in its place and says that it is one.
+mod estimate;
+
 /// An answer that breaks is recorded as broken, and never looks complete.
 mod interruption;
 

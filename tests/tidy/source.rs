@@ -61,7 +61,11 @@ fn walk(folder: &Path, prefix: &str, found: &mut Vec<String>) {
         let entry = entry.expect("the entry can be read");
         let name = entry.file_name().into_string().expect("file names are UTF-8");
         let kind = entry.file_type().expect("the entry has a type");
-        let built = prefix.is_empty() && matches!(name.as_str(), "target" | "data");
+        let built = match prefix {
+            "" => matches!(name.as_str(), "target" | "data"),
+            "gateway/fuzz" => matches!(name.as_str(), "target" | "corpus" | "artifacts" | "coverage"),
+            _ => false,
+        };
         if built || name.starts_with('.') || matches!(name.as_str(), "node_modules" | "__pycache__") {
             continue;
         }
