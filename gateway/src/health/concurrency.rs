@@ -13,7 +13,7 @@ const STEP: u32 = 2;
 /// In hundredths: what is left of a limit after a refusal for concurrency, and after one that does not say for what.
 const AFTER_CONCURRENCY: u32 = 85;
 const AFTER_UNKNOWN: u32 = 90;
-/// A limit is not raised this soon after a 429.
+/// A limit is not raised this soon after a 429; until then the samples from before it are forgotten.
 const QUIET: Duration = Duration::from_secs(5 * 60);
 /// After this long without a 429 even a limit that is used a little is tried out.
 const TRIAL_QUIET: Duration = Duration::from_secs(30 * 60);
@@ -126,8 +126,7 @@ impl Concurrency {
     /// A 429 for a request that was admitted at `admitted`, its slot not yet released. Returns the limit if it changed.
     pub(super) fn limited(&mut self, limit: RateLimit, admitted: Instant, now: Instant) -> Option<u32> {
         self.limited_at = Some(now);
-        self.samples.clear();
-        let left = match self.kind(limit) {
+        let left = match kind(limit) {
             LimitKind::Concurrency => AFTER_CONCURRENCY,
             LimitKind::Unknown => AFTER_UNKNOWN,
             LimitKind::Requests | LimitKind::Tokens | LimitKind::Quota => return None,
@@ -144,14 +143,14 @@ impl Concurrency {
         let lowered = (borne * left / 100).clamp(LIMIT_MIN, LIMIT_MAX);
         (self.learned.replace(lowered) != Some(lowered)).then_some(lowered)
     }
+}
 
-    /// A limit that does not say what it limits: with others under way and a short pause asked for, it is them (R27).
-    fn kind(&self, limit: RateLimit) -> LimitKind {
-        let is_short = limit.retry_after.is_none_or(|pause| pause <= CONCURRENCY_RETRY_MAX);
-        match limit.kind {
-            LimitKind::Unknown if self.in_flight >= 2 && is_short => LimitKind::Concurrency,
-            kind => kind,
-        }
+/// A limit that does not say what it limits, and asks for no more than a short pause, is one on requests at once (R27).
+fn kind(limit: RateLimit) -> LimitKind {
+    let is_short = limit.retry_after.is_none_or(|pause| pause <= CONCURRENCY_RETRY_MAX);
+    match limit.kind {
+        LimitKind::Unknown if is_short => LimitKind::Concurrency,
+        kind => kind,
     }
 }
 

@@ -196,6 +196,19 @@ fn results_of_requests_from_before_it_opened_count_no_more() {
 }
 
 #[test]
+fn a_probe_that_ends_after_others_have_closed_it_counts_no_more() {
+    let mut bench = Bench::new(0);
+    bench.fail(Fault::Provider, 5);
+    bench.wait(30 * SECOND);
+    let hanging = bench.admit().unwrap();
+    bench.wait(30 * SECOND);
+    bench.succeed(3);
+    hanging.failed(Fault::Provider, bench.now);
+    bench.fail(Fault::Provider, 4);
+    assert_eq!(bench.snapshot().breaker, BreakerState::Closed);
+}
+
+#[test]
 fn a_success_counts_at_its_end_only() {
     let bench = Bench::new(0);
     let streams = bench.slots(5);
@@ -435,11 +448,13 @@ fn a_429_starts_the_samples_anew() {
 fn a_limit_that_is_used_a_little_is_tried_out_every_half_hour() {
     let mut bench = learned_ten();
     let _background = bench.slots(3);
-    bench.wait(29 * MINUTE);
+    bench.wait(27 * MINUTE);
     bench.succeed(10);
-    assert_eq!(bench.limit(), Some(10));
-    bench.wait(MINUTE);
-    bench.succeed(10);
+    assert_eq!(bench.limit(), Some(10), "too soon");
+    bench.wait(3 * MINUTE);
+    bench.succeed(9);
+    assert_eq!(bench.limit(), Some(10), "too few answers");
+    bench.succeed(1);
     assert_eq!(bench.limit(), Some(12));
     bench.succeed(20);
     assert_eq!(bench.limit(), Some(12));
@@ -451,7 +466,50 @@ fn a_limit_that_is_used_a_little_is_tried_out_every_half_hour() {
     assert_eq!(bench.limit(), Some(14), "4 of 14 is less than a little");
 }
 
+#[test]
+fn the_last_twenty_answers_tell_whether_a_limit_is_used() {
+    let mut bench = learned_ten();
+    bench.wait(5 * MINUTE);
+    bench.succeed(100);
+    let _background = bench.slots(6);
+    bench.succeed(11);
+    assert_eq!(bench.limit(), Some(10));
+    bench.succeed(1);
+    assert_eq!(bench.limit(), Some(12), "12 of 20");
+}
+
+#[test]
+fn a_limit_is_lowered_from_what_is_borne_and_never_above_two_hundred() {
+    let bench = learned_ten();
+    let mut slots = bench.slots(6);
+    slots.pop().unwrap().failed(limited(LimitKind::Concurrency, None), bench.now);
+    assert_eq!(bench.limit(), Some(5));
+
+    let mut bench = Bench::new(0);
+    let mut slots = bench.slots(300);
+    slots.pop().unwrap().failed(limited(LimitKind::Concurrency, Some(SECOND)), bench.now);
+    assert_eq!(bench.limit(), Some(200));
+    slots.truncate(199);
+    bench.wait(10 * MINUTE);
+    bench.succeed(20);
+    assert_eq!(bench.limit(), Some(200));
+}
+
 // Many targets, and another configuration.
+
+#[test]
+fn a_configured_limit_wins_over_a_learned_one_as_long_as_it_is_configured() {
+    let mut bench = learned_ten();
+    bench.health = bench.health.reconfigured([spec("key", 20)]);
+    assert_eq!((bench.limit(), bench.snapshot().is_learned), (Some(20), false));
+    let background = bench.slots(19);
+    bench.wait(10 * MINUTE);
+    bench.succeed(20);
+    bench.fail(limited(LimitKind::Concurrency, Some(SECOND)), 1);
+    drop(background);
+    bench.health = bench.health.reconfigured([spec("key", 0)]);
+    assert_eq!((bench.limit(), bench.snapshot().is_learned), (Some(10), true));
+}
 
 #[test]
 fn targets_are_apart_and_an_unknown_one_is_not_asked() {
