@@ -1,7 +1,7 @@
 //! What a range becomes: rows by table and day, duplicates dropped, dead letters, prices.
 
-use schemas::events::{Candidate, Opened, Place, Prepared, Receipt};
-use schemas::outcome::{Format, Operation, Outcome, UsageSource, Verdict};
+use schemas::events::{Bodies, Candidate, Captured, Opened, Place, Prepared, Receipt};
+use schemas::outcome::{CaptureScope, Format, Operation, Outcome, UsageSource, Verdict};
 use schemas::usage::Usage;
 
 use super::*;
@@ -134,6 +134,42 @@ fn each_event_becomes_one_row_of_its_table_and_day() {
     assert_eq!((row.seq, row.partition, row.gateway.as_str(), row.cost_usd), (4, 3, "gw-1", None));
     assert_eq!(plan.tally, Tally { stored: 4, ..Tally::default() });
     assert_eq!(plan.epochs[&Uuid::from_u128(1)], SeqSet { contiguous: 4, ahead: vec![] });
+}
+
+#[test]
+fn bodies_become_rows_in_which_nothing_said_differs_from_not_known() {
+    let said = Captured {
+        content_type: Some("application/json".into()),
+        bytes: 9_000,
+        text: "{\"a\":1".into(),
+        truncated: true,
+    };
+    let bodies = Body::Bodies(Box::new(Bodies {
+        scope: CaptureScope::Attempt,
+        candidate_index: Some(2),
+        attempt_index: Some(1),
+        client: "team-a".into(),
+        format: Format::Gemini,
+        model: "g".into(),
+        provider: "google".into(),
+        endpoint: "gemini-api".into(),
+        outcome: Outcome::Failed,
+        status: Some(200),
+        error_class: None,
+        received_at: at(-DAY_MICROS),
+        request: None,
+        response: Some(said),
+    }));
+    let plan = plan_after(BTreeMap::new(), &[message(1, &[line(1, 1, &bodies)])]);
+    let row = &plan.bodies[&20_261_120].rows[0];
+    assert_eq!((row.scope, row.candidate_index, row.attempt_index), ("attempt", Some(2), Some(1)));
+    assert_eq!((row.request_bytes, row.request_body.as_str(), row.request_truncated), (None, "", false));
+    assert_eq!(
+        (row.response_bytes, row.response_body.as_str(), row.response_truncated),
+        (Some(9_000), "{\"a\":1", true)
+    );
+    assert_eq!((row.response_content_type.as_str(), row.error_class, row.seq), ("application/json", "", 1));
+    assert_eq!(plan.tally, Tally { stored: 1, ..Tally::default() });
 }
 
 #[test]
