@@ -88,8 +88,8 @@ fn obey(received: &Received) -> Reply {
     match body["messages"][0]["content"].as_str().unwrap_or_default() {
         "fail" => Reply::whole(529, "application/json", r#"{"error":{"type":"overloaded_error","message":"Busy"}}"#),
         "cut" => {
-            let mut steps: Vec<Step> = events(path, &["one", "two"]).into_iter().map(Step::Send).collect();
-            steps.truncate(5);
+            let begin = if path.ends_with("/messages") { 5 } else { 3 };
+            let mut steps: Vec<Step> = events(path, &["one", "two"]).into_iter().take(begin).map(Step::Send).collect();
             steps.push(Step::Cut);
             Reply::steps(200, "text/event-stream", steps)
         }
