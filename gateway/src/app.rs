@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::capture::{Capture, Output};
 use crate::catalog::Catalog;
 use crate::clients::Clients;
+use crate::health::Health;
 use crate::ledger::{Ledger, Options, RecoveryError};
 use crate::metrics::Metrics;
 use crate::pipeline::Flood;
@@ -39,6 +40,7 @@ pub enum StartError {
 pub(crate) struct App {
     pub(crate) clients: Clients,
     pub(crate) catalog: Catalog,
+    pub(crate) health: Health,
     pub(crate) http: reqwest::Client,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) metrics: Arc<Metrics>,
@@ -66,6 +68,7 @@ impl App {
         Ok(Self {
             clients: Clients::build(&config.clients)?,
             capture: Capture::new(config.gateway.capture, catalog.secrets(), output),
+            health: Health::new(catalog.health_specs()),
             catalog,
             http: client::build(&config.gateway.timeouts)?,
             ledger,

@@ -8,10 +8,15 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use schemas::config::{Config, Endpoint, Key, Mistake, Mistakes, Provider, Secret};
 use schemas::money::Factor;
 use schemas::outcome::Format;
+use sha2::{Digest, Sha256};
+
+use crate::health::TargetSpec;
 
 /// One endpoint with one of its keys, ready to be asked.
 #[derive(Debug)]
 pub(crate) struct Target {
+    /// Its place in [`crate::health::Health`].
+    pub(crate) id: usize,
     pub(crate) provider: String,
     pub(crate) endpoint: String,
     /// Name of the key; empty for an endpoint without keys.
@@ -22,23 +27,55 @@ pub(crate) struct Target {
     /// Headers of the configuration, added to every request.
     pub(crate) headers: HeaderMap,
     pub(crate) cost_multiplier: Factor,
+    /// Further tries here after a failed one.
+    pub(crate) max_retries: u8,
     provider_priority: i32,
+    weight: u32,
+    max_concurrent: u32,
 }
 
 /// A target and what to ask it for.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Candidate {
     pub(crate) target: Arc<Target>,
     pub(crate) model_upstream: String,
-    priority: (i32, i32),
+    /// Lower is tried first.
+    pub(crate) priority: i32,
+    /// Share of the load among candidates of the same priority.
+    pub(crate) weight: f64,
+    /// Tells the candidates apart in the same way at every gateway and after every restart.
+    pub(crate) seed: u64,
 }
 
-/// A model with its candidates, best first.
+/// A model with its candidates, in order of priority.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
     /// The canonical name.
     pub(crate) model: String,
-    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) candidates: Vec<Arc<Candidate>>,
+}
+
+impl Candidate {
+    fn new(target: &Arc<Target>, model_upstream: String, priority: Option<i32>, weight: u32) -> Arc<Self> {
+        Arc::new(Self {
+            seed: affinity([target.endpoint.as_str(), &target.key, &model_upstream]),
+            target: Arc::clone(target),
+            model_upstream,
+            priority: priority.unwrap_or(target.provider_priority),
+            weight: f64::from(weight) * f64::from(target.weight),
+        })
+    }
+}
+
+/// A number that stands for some names, the same everywhere and always.
+pub(crate) fn affinity<'a>(names: impl IntoIterator<Item = &'a str>) -> u64 {
+    let mut hash = Sha256::new();
+    for name in names {
+        hash.update(name);
+        // No name holds it, so that no two lists run together.
+        hash.update([0xff]);
+    }
+    hash.finalize().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// All models.
@@ -60,15 +97,16 @@ impl Catalog {
                 targets.extend(endpoint_targets(provider, endpoint, &path, &mut mistakes));
             }
         }
+        let numbered = targets.into_iter().enumerate().map(|(id, target)| Arc::new(Target { id, ..target }));
+        let targets: Vec<Arc<Target>> = numbered.collect();
         let mut models = BTreeMap::new();
         for model in &config.models {
             let mut candidates = Vec::new();
             for route in &model.routes {
                 let serving = targets.iter().filter(|target| target.endpoint == route.endpoint);
-                candidates.extend(serving.map(|target| Candidate {
-                    target: Arc::clone(target),
-                    model_upstream: route.model.clone().unwrap_or_else(|| model.name.clone()),
-                    priority: (route.priority.unwrap_or(0), target.provider_priority),
+                candidates.extend(serving.map(|target| {
+                    let model_upstream = route.model.clone().unwrap_or_else(|| model.name.clone());
+                    Candidate::new(target, model_upstream, route.priority, route.weight)
                 }));
             }
             candidates.sort_by_key(|candidate| candidate.priority);
@@ -94,6 +132,16 @@ impl Catalog {
             .map(|(name, listed)| (name.as_str(), listed.model.as_str()))
     }
 
+    /// All targets, in the order of their ids.
+    pub(crate) fn health_specs(&self) -> impl Iterator<Item = TargetSpec> {
+        self.targets.iter().map(|target| TargetSpec {
+            provider: target.provider.clone(),
+            endpoint: target.endpoint.clone(),
+            key: target.key.clone(),
+            max_concurrent: target.max_concurrent,
+        })
+    }
+
     /// What must never be written down: the keys, and the headers of the configuration, which may hold credentials too.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
         let credential = |(name, value): (&HeaderName, &HeaderValue)| {
@@ -114,27 +162,15 @@ impl Catalog {
         if !self.allow_unlisted || name.is_empty() {
             return None;
         }
-        let mut candidates: Vec<Candidate> = self
-            .targets
-            .iter()
-            .filter(|target| target.format == format)
-            .map(|target| Candidate {
-                target: Arc::clone(target),
-                model_upstream: name.to_owned(),
-                priority: (0, target.provider_priority),
-            })
-            .collect();
+        let serving = self.targets.iter().filter(|target| target.format == format);
+        let mut candidates: Vec<Arc<Candidate>> =
+            serving.map(|target| Candidate::new(target, name.to_owned(), None, 1)).collect();
         candidates.sort_by_key(|candidate| candidate.priority);
         (!candidates.is_empty()).then(|| Arc::new(Listed { model: name.to_owned(), candidates }))
     }
 }
 
-fn endpoint_targets(
-    provider: &Provider,
-    endpoint: &Endpoint,
-    path: &str,
-    mistakes: &mut Vec<Mistake>,
-) -> Vec<Arc<Target>> {
+fn endpoint_targets(provider: &Provider, endpoint: &Endpoint, path: &str, mistakes: &mut Vec<Mistake>) -> Vec<Target> {
     let mut fail = |key: String, message: String| mistakes.push(Mistake { path: format!("{path}.{key}"), message });
     let base_url = match endpoint.base_url.parse::<Url>() {
         Ok(url) => url,
@@ -157,7 +193,9 @@ fn endpoint_targets(
     let target = |key: Option<(&Key, Secret)>| {
         let (name, multiplier) =
             key.as_ref().map_or((String::new(), Factor::ONE), |(key, _)| (key.name.clone(), key.cost_multiplier));
-        Arc::new(Target {
+        let (weight, max_concurrent) = key.as_ref().map_or((1, 0), |(key, _)| (key.weight, key.max_concurrent));
+        Target {
+            id: 0,
             provider: provider.name.clone(),
             endpoint: endpoint.name.clone(),
             key: name,
@@ -166,8 +204,11 @@ fn endpoint_targets(
             secret: key.map(|(_, secret)| secret),
             headers: headers.clone(),
             cost_multiplier: multiplier,
+            max_retries: endpoint.max_retries,
             provider_priority: provider.priority,
-        })
+            weight,
+            max_concurrent,
+        }
     };
     if endpoint.keys.is_empty() {
         return vec![target(None)];

@@ -7,6 +7,8 @@ pub mod pipeline;
 pub mod formats;
 pub mod upstream;
 pub mod estimate;
+pub mod health;
+mod classify;
 mod smoothing;
 mod capture;
 pub mod ledger;

@@ -6,9 +6,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 use schemas::events::{Candidate, Receipt};
+
+use crate::health::Snapshot;
 
 /// OpenTelemetry's bucket bounds for GenAI durations, in seconds.
 const DURATION_SECONDS: &[f64] =
@@ -49,6 +52,11 @@ pub struct Metrics {
     bodies_dropped: IntCounterVec,
     resent: IntCounter,
     ledger_bytes: IntGauge,
+    breaker_state: IntGaugeVec,
+    key_disabled: IntGaugeVec,
+    key_cooldown: IntGaugeVec,
+    key_in_flight: IntGaugeVec,
+    key_limit: IntGaugeVec,
     overhead: Histogram,
     duration: HistogramVec,
     first_token: HistogramVec,
@@ -81,6 +89,8 @@ impl Metrics {
     /// Registers all metrics. `models` are the names that may become labels.
     pub fn new(models: BTreeSet<String>) -> Result<Self, prometheus::Error> {
         let model = &["gen_ai_provider_name", "gen_ai_request_model"];
+        let per_key =
+            |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["provider", "endpoint", "key"]);
         let histogram = |name: &str, help: &str, buckets: &[f64]| {
             HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), model)
         };
@@ -109,6 +119,14 @@ impl Metrics {
                 "Events sent again because NATS had lost them after acknowledging them.",
             )?,
             ledger_bytes: IntGauge::new("weir_ledger_bytes", "Bytes in all segments of the ledger.")?,
+            breaker_state: per_key("weir_breaker_state", "Breaker: 0 closed, 1 half-open (probing), 2 open.")?,
+            key_disabled: per_key("weir_key_disabled", "1 while the provider refuses the key.")?,
+            key_cooldown: per_key("weir_key_cooldown_seconds", "Time until a rate-limited key is used again.")?,
+            key_in_flight: per_key("weir_key_concurrency", "Requests under way with the key.")?,
+            key_limit: per_key(
+                "weir_key_concurrency_limit",
+                "Most requests at once with the key, configured or learned; absent while none is known.",
+            )?,
             overhead: Histogram::with_opts(
                 HistogramOpts::new("weir_gateway_overhead_seconds", "From a request's head to its first attempt.")
                     .buckets(OVERHEAD_SECONDS.to_vec()),
@@ -137,7 +155,7 @@ impl Metrics {
     }
 
     fn register(&self) -> Result<(), prometheus::Error> {
-        let all: [Box<dyn prometheus::core::Collector>; 15] = [
+        let all: [Box<dyn prometheus::core::Collector>; 20] = [
             Box::new(self.requests.clone()),
             Box::new(self.candidates.clone()),
             Box::new(self.active.clone()),
@@ -148,6 +166,11 @@ impl Metrics {
             Box::new(self.bodies_dropped.clone()),
             Box::new(self.resent.clone()),
             Box::new(self.ledger_bytes.clone()),
+            Box::new(self.breaker_state.clone()),
+            Box::new(self.key_disabled.clone()),
+            Box::new(self.key_cooldown.clone()),
+            Box::new(self.key_in_flight.clone()),
+            Box::new(self.key_limit.clone()),
             Box::new(self.overhead.clone()),
             Box::new(self.duration.clone()),
             Box::new(self.first_token.clone()),
@@ -201,6 +224,23 @@ impl Metrics {
         self.candidates.with_label_values(&[candidate.verdict.as_str(), candidate.reason.as_str()]).inc();
     }
 
+    /// What is known about every key now.
+    pub(crate) fn health(&self, keys: &[Snapshot]) {
+        for key in keys {
+            let labels = &[key.provider.as_str(), key.endpoint.as_str(), key.key.as_str()];
+            let cooling_s = key.cooling_for_ms.map_or(0, |left_ms| left_ms.div_ceil(1000));
+            self.breaker_state.with_label_values(labels).set(key.breaker.as_gauge());
+            self.key_disabled.with_label_values(labels).set(i64::from(key.is_disabled));
+            self.key_cooldown.with_label_values(labels).set(i64::try_from(cooling_s).unwrap_or(i64::MAX));
+            self.key_in_flight.with_label_values(labels).set(i64::from(key.in_flight));
+            match key.limit {
+                Some(limit) => self.key_limit.with_label_values(labels).set(i64::from(limit)),
+                // It fails where there was none, which is as well.
+                None => drop(self.key_limit.remove_label_values(labels)),
+            }
+        }
+    }
+
     pub(crate) fn events_appended(&self, count: u64) {
         self.appended.inc_by(count);
     }
@@ -232,5 +272,41 @@ impl Metrics {
 
     pub(crate) fn overhead(&self, elapsed: Duration) {
         self.overhead.observe(elapsed.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::health::{Admission, Fault, Health, TargetSpec};
+
+    #[test]
+    fn tells_the_health_of_every_key_and_no_limit_that_is_not_known() {
+        let key = |key: &str, max_concurrent| TargetSpec {
+            provider: "p".to_owned(),
+            endpoint: "e".to_owned(),
+            key: key.to_owned(),
+            max_concurrent,
+        };
+        let (metrics, health, now) =
+            (Metrics::new(BTreeSet::new()).unwrap(), Health::new([key("a", 0), key("b", 7)]), Instant::now());
+        for _ in 0..5 {
+            let Admission::Admitted(slot) = health.admit(0, now) else { panic!("healthy") };
+            slot.failed(Fault::Provider, now);
+        }
+        let Admission::Admitted(_running) = health.admit(1, now) else { panic!("healthy") };
+        metrics.health(&health.snapshot(now));
+        let text = metrics.exposition();
+        let value = |name: &str, key: &str| {
+            let start = format!("{name}{{endpoint=\"e\",key=\"{key}\",provider=\"p\"}} ");
+            text.lines().find_map(|line| line.strip_prefix(&start))
+        };
+        assert_eq!((value("weir_breaker_state", "a"), value("weir_breaker_state", "b")), (Some("2"), Some("0")));
+        assert_eq!((value("weir_key_concurrency", "a"), value("weir_key_concurrency", "b")), (Some("0"), Some("1")));
+        let limits = (value("weir_key_concurrency_limit", "a"), value("weir_key_concurrency_limit", "b"));
+        assert_eq!(limits, (None, Some("7")));
+        assert_eq!((value("weir_key_disabled", "a"), value("weir_key_cooldown_seconds", "a")), (Some("0"), Some("0")));
     }
 }

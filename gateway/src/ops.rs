@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -15,6 +16,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, nats: Arc<Atomic
     let metrics = {
         let app = Arc::clone(&app);
         move || {
+            app.metrics.health(&app.health.snapshot(Instant::now()));
             let text = app.metrics.exposition();
             std::future::ready(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
         }

@@ -1,5 +1,7 @@
 //! Why a try gave no answer: for the client, the row and the log.
 
+use std::time::{Duration, SystemTime};
+
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use schemas::config::Secret;
@@ -7,7 +9,9 @@ use schemas::events::ErrorNote;
 use schemas::outcome::ErrorClass;
 
 use crate::capture::Unreadable;
+use crate::classify::{self, Phase, Reason, Verdict, retry_after};
 use crate::formats::{Reading, UpstreamError};
+use crate::health::{self, LimitKind, RateLimit};
 
 /// Why a try gave no answer.
 pub(super) struct Failure {
@@ -40,6 +44,50 @@ impl Failure {
 
     pub(super) fn note(&self) -> ErrorNote {
         ErrorNote::new(self.class, self.error.kind.as_str(), &self.error.message)
+    }
+
+    /// What the classifier needs to know. Nothing has been sent to the client yet.
+    pub(super) fn fault(&self) -> classify::Fault<'_> {
+        let status = self.status.map(|status| status.as_u16());
+        classify::Fault { class: self.class, status, error: &self.error, phase: Phase::BeforeContent }
+    }
+
+    /// How long the provider asks to be left alone.
+    pub(super) fn pause(&self, now: SystemTime) -> Option<Duration> {
+        let answer = self.answer.as_ref()?;
+        retry_after::pause(&answer.headers, &answer.body, now)
+    }
+
+    /// What the target is to blame for; nothing where the caller is, or where nobody can say.
+    pub(super) fn blame(&self, verdict: Verdict, pause: Option<Duration>) -> Option<health::Fault> {
+        let limited = |kind| health::Fault::RateLimited(RateLimit { kind, retry_after: pause });
+        match verdict.reason() {
+            Reason::ConnectFailed
+            | Reason::ConnectionLost
+            | Reason::Silent
+            | Reason::ServerError
+            | Reason::Overloaded
+            | Reason::Redirected
+            | Reason::UnusableAnswer => Some(health::Fault::Provider),
+            Reason::KeyRefused => Some(health::Fault::KeyRefused),
+            Reason::QuotaExhausted => Some(limited(LimitKind::Quota)),
+            Reason::RateLimited => {
+                let nothing = HeaderMap::new();
+                let headers = self.answer.as_ref().map_or(&nothing, |answer| &answer.headers);
+                Some(limited(health::limit_kind(headers, &self.error)))
+            }
+            Reason::NotPermitted
+            | Reason::NotServedHere
+            | Reason::Incompatible
+            | Reason::Unrecognised
+            | Reason::ContextLength
+            | Reason::ContentPolicy
+            | Reason::TooLarge
+            | Reason::InvalidRequest
+            | Reason::AnswerBegun
+            | Reason::OutOfTime
+            | Reason::Internal => None,
+        }
     }
 
     /// No response at all. The error's own text would name the URL, which may hold credentials.

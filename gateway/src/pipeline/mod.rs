@@ -27,6 +27,7 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use schemas::outcome::{ErrorClass, Outcome};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use self::attempt::Answer;
 use self::failure::Failure;
@@ -89,12 +90,13 @@ enum Ended {
 async fn run(app: Arc<App>, mut ticket: Ticket, routed: Routed, mut reply: oneshot::Sender<Response<Body>>) {
     ticket.open(routed.request_bytes());
     ticket.prompt = Some(Prompt::new(ticket.format(), routed.body.clone()));
+    let gone = CancellationToken::new();
     let ended = tokio::select! {
-        result = failover::failover(&app, &mut ticket, &routed) => match result {
+        result = failover::failover(&app, &mut ticket, &routed, &gone) => match result {
             Ok(answer) => Ended::Answered(answer),
             Err(failure) => Ended::Failed(Box::new(failure)),
         },
-        () = abandoned(&app, &mut reply) => Ended::Abandoned,
+        () = abandoned(&app, &mut reply, &gone) => Ended::Abandoned,
         () = app.abort.cancelled() => Ended::Aborted,
     };
     let left = reply.is_closed();
@@ -116,8 +118,9 @@ async fn run(app: Arc<App>, mut ticket: Ticket, routed: Routed, mut reply: onesh
     drop(reply.send(response));
 }
 
-/// Resolves when the client has been gone for longer than an unanswered request is read on.
-async fn abandoned(app: &App, reply: &mut oneshot::Sender<Response<Body>>) {
+/// Resolves when the client has been gone for longer than an unanswered request is read on. `gone` tells at once.
+async fn abandoned(app: &App, reply: &mut oneshot::Sender<Response<Body>>, gone: &CancellationToken) {
     reply.closed().await;
+    gone.cancel();
     tokio::time::sleep(app.drain.time.0).await;
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use schemas::events::{Body, Candidate, ErrorNote, NORMALISER_VERSION, Opened, Prepared, Receipt};
 use schemas::money::Factor;
-use schemas::outcome::{ErrorClass, Format, Operation, Outcome, UsageSource};
+use schemas::outcome::{ErrorClass, Format, Operation, Outcome, UsageSource, Verdict};
 use schemas::time::Timestamp;
 use schemas::usage::Usage;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -13,9 +13,10 @@ use uuid::Uuid;
 
 use super::account;
 use crate::app::App;
+use crate::capture::{Transcript, Unreadable};
 use crate::estimate::Prompt;
 use crate::formats::Reading;
-use crate::capture::{Transcript, Unreadable};
+use crate::health::{Fault, Slot};
 
 /// Goes with a request from its first byte to its last.
 pub(crate) struct Ticket {
@@ -30,6 +31,8 @@ pub(crate) struct Ticket {
     pub(crate) transcript: Transcript,
     /// Written together with the terminal event, in one write.
     pending: Option<Candidate>,
+    /// What the target that is being asked bears of this request, until its answer is over.
+    slot: Option<Slot>,
     checkpointed: bool,
     opened: bool,
     settled: bool,
@@ -47,6 +50,7 @@ impl Ticket {
             prompt: None,
             transcript: app.capture.transcript(),
             pending: None,
+            slot: None,
             checkpointed: false,
             opened: false,
             settled: false,
@@ -99,8 +103,17 @@ impl Ticket {
     }
 
     /// Begins a try. Its event is written when the try fails, or with the terminal event.
-    pub(crate) fn begin_candidate(&mut self, candidate: Candidate) {
+    pub(crate) fn begin_candidate(&mut self, candidate: Candidate, slot: Slot) {
         self.pending = Some(candidate);
+        self.slot = Some(slot);
+    }
+
+    /// Writes the event of a candidate that was not tried.
+    pub(crate) fn candidate_skipped(&mut self, mut candidate: Candidate, reason: &str) {
+        candidate.verdict = Verdict::Skipped;
+        reason.clone_into(&mut candidate.reason);
+        self.app.metrics.candidate(&candidate);
+        self.append(vec![Body::Candidate(Box::new(candidate))]);
     }
 
     /// The try under way.
@@ -121,10 +134,14 @@ impl Ticket {
         }
     }
 
-    /// Writes the event of a try that failed.
-    pub(crate) fn candidate_failed(&mut self, note: ErrorNote) {
+    /// Writes the event of a try that failed, and why the candidate was left. `fault` is what its target is to blame for.
+    pub(crate) fn candidate_failed(&mut self, note: ErrorNote, reason: &str, fault: Option<Fault>) {
+        if let (Some(slot), Some(fault)) = (self.slot.take(), fault) {
+            slot.failed(fault, Instant::now());
+        }
         if let Some(mut candidate) = self.pending.take() {
             account::fail_candidate(&mut candidate, &note);
+            reason.clone_into(&mut candidate.reason);
             self.app.metrics.candidate(&candidate);
             self.append(vec![Body::Candidate(Box::new(candidate))]);
         }
@@ -171,6 +188,9 @@ impl Ticket {
         self.settled = true;
         self.receipt.outcome = outcome;
         self.receipt.error = error;
+        if let Some(slot) = self.slot.take() {
+            judge(slot, &self.receipt);
+        }
         self.receipt.duration_ms = self.elapsed().as_secs_f64() * 1000.0;
         self.app.metrics.request_ended(&self.receipt, self.opened);
         let mut events = Vec::with_capacity(2);
@@ -207,6 +227,16 @@ impl Drop for Ticket {
             self.receipt.status = 499;
             self.end(Outcome::Cancelled, Some(account::client_left()));
         }
+    }
+}
+
+/// A target is judged by its whole answer (W22). One that the client left, or that we ended, tells nothing.
+fn judge(slot: Slot, receipt: &Receipt) {
+    let fault = receipt.error.as_ref().and_then(|error| Fault::of(error.class));
+    match (receipt.outcome, fault) {
+        (Outcome::Completed, _) => slot.succeeded(Instant::now()),
+        (Outcome::Interrupted, Some(fault)) => slot.failed(fault, Instant::now()),
+        _ => {}
     }
 }
 
