@@ -49,12 +49,16 @@ impl<'a> Object<'a> {
 
     /// A boolean.
     pub(super) fn boolean(&self, key: &str) -> Option<bool> {
-        serde_json::from_str(self.get(key)?.get()).ok()
+        match self.get(key)?.get() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        }
     }
 
     /// An object.
     pub(super) fn object(&self, key: &str) -> Option<Object<'a>> {
-        Self::parse(self.get(key)?.get()).ok()
+        Some(self.get(key)?.get()).filter(|text| text.starts_with('{')).and_then(|text| Self::parse(text).ok())
     }
 
     /// The elements of an array; empty when there is no array.
@@ -70,6 +74,10 @@ impl<'a> Object<'a> {
 
 /// The elements of an array; empty when the value is none.
 pub(super) fn elements(value: &RawValue) -> Vec<&RawValue> {
+    // Only then: of a long string serde_json would make an error message that quotes all of it.
+    if !value.get().starts_with('[') {
+        return Vec::new();
+    }
     serde_json::from_str(value.get()).unwrap_or_default()
 }
 
@@ -99,7 +107,7 @@ pub(super) fn count(value: &RawValue) -> Option<u64> {
     if let Ok(count) = value.get().parse::<u64>() {
         return Some(count);
     }
-    let number: f64 = serde_json::from_str(value.get()).ok()?;
+    let number: f64 = Some(value.get()).filter(|text| !text.starts_with('"'))?.parse().ok()?;
     // 2^53: beyond it a float no longer names one integer.
     (number >= 0.0 && number.fract() == 0.0 && number < 9_007_199_254_740_992.0).then_some(number as u64)
 }
