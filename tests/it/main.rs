@@ -23,6 +23,9 @@ mod accounting;
 /// Where the provider reports no usage, an estimate stands in its place and says that it is one.
 mod estimate;
 
+/// A caller gets an answer whenever anybody can give one, nobody is hammered, and every try has its row.
+mod failover;
+
 /// An answer that breaks is recorded as broken, and never looks complete.
 mod interruption;
 
