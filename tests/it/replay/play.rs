@@ -49,10 +49,14 @@ pub struct Play {
     pub recording: Arc<Recording>,
     pub format: Format,
     pub cut: Cut,
-    /// The model that is asked for.
+    /// The model that the provider is asked for.
     pub model: String,
-    /// Path and query, both of the client's request and of the one upstream.
+    /// The model that the client asks for: one of this play's own.
+    pub alias: String,
+    /// Path and query of the client's request.
     pub path: String,
+    /// Path and query of the request upstream.
+    pub path_upstream: String,
     /// The request body as sent.
     pub request: Bytes,
     /// What the provider says, as far as the client is to see it.
@@ -62,35 +66,41 @@ pub struct Play {
 const MODEL_OF_BODILESS: &str = "unrecorded-model";
 
 impl Play {
-    /// A recording at every chunking; streams of chat completions also for a client that did not ask for usage.
-    pub fn all(format: Format, recording: Recording) -> Vec<Self> {
-        let recording = Arc::new(recording);
-        let (model, path, mut body) = match format {
-            Format::Gemini => gemini_request(&recording),
-            _ => openai_like_request(format, &recording),
-        };
-        let chat_stream = format == Format::OpenaiChat && recording.stream;
-        if chat_stream {
-            body["stream_options"] = json!({ "include_usage": true });
-        }
-        let whole = Self {
-            format,
-            cut: Cut::Whole,
-            model,
-            path,
-            request: body.to_string().into(),
-            expected: recording.response.body.clone().into(),
-            recording,
-        };
-        let mut plays: Vec<Self> = Cut::ALL.map(|cut| Self { cut, ..whole.clone() }).into();
-        if chat_stream {
-            body.as_object_mut().unwrap().remove("stream_options");
-            let request = Bytes::from(body.to_string());
-            let expected = Bytes::from(without_usage_chunk(&whole.recording.response.body));
-            let hidden = |cut| Self { cut, request: request.clone(), expected: expected.clone(), ..whole.clone() };
-            plays.extend([Cut::Even, Cut::Mixed].map(hidden));
+    /// Every recording at every chunking; streams of chat completions also for a client that did not ask for usage.
+    pub fn all(format: Format, recordings: Vec<Recording>) -> Vec<Self> {
+        let mut plays = Vec::new();
+        for recording in recordings.into_iter().map(Arc::new) {
+            let asks_for_usage = format == Format::OpenaiChat && recording.stream;
+            for cut in Cut::ALL {
+                plays.push(Self::new(plays.len(), format, &recording, cut, asks_for_usage));
+            }
+            if asks_for_usage {
+                for cut in [Cut::Even, Cut::Mixed] {
+                    let play = Self::new(plays.len(), format, &recording, cut, false);
+                    let expected = without_usage_chunk(&recording.response.body).into();
+                    plays.push(Self { expected, ..play });
+                }
+            }
         }
         plays
+    }
+
+    fn new(number: usize, format: Format, recording: &Arc<Recording>, cut: Cut, asks_for_usage: bool) -> Self {
+        let alias = format!("play-{number}");
+        let (model, path, path_upstream, mut body) = match format {
+            Format::Gemini => gemini_request(recording, &alias),
+            _ => openai_like_request(format, recording, &alias),
+        };
+        // Whatever the recorded client asked for.
+        if let Some(members) = body.as_object_mut() {
+            members.remove("stream_options");
+        }
+        if asks_for_usage {
+            body["stream_options"] = json!({ "include_usage": true });
+        }
+        let expected = recording.response.body.clone().into();
+        let (recording, request) = (Arc::clone(recording), body.to_string().into());
+        Self { recording, format, cut, model, alias, path, path_upstream, request, expected }
     }
 
     /// What to call it in messages.
@@ -118,28 +128,32 @@ impl Play {
     }
 }
 
-fn openai_like_request(format: Format, recording: &Recording) -> (String, String, Value) {
+/// Upstream model, path, path upstream and body.
+type Asked = (String, String, String, Value);
+
+fn openai_like_request(format: Format, recording: &Recording, alias: &str) -> Asked {
     let (path, prompt) = match format {
         Format::Anthropic => ("/v1/messages", "messages"),
         Format::OpenaiChat => ("/v1/chat/completions", "messages"),
         _ => ("/v1/responses", "input"),
     };
     let mut body = recording.request.body.clone().unwrap_or_else(|| json!({ prompt: [] }));
-    if body.get("model").and_then(Value::as_str).is_none_or(str::is_empty) {
-        body["model"] = json!(recording.expected.model.as_deref().unwrap_or(MODEL_OF_BODILESS));
-    }
+    let recorded = body.get("model").and_then(Value::as_str).filter(|model| !model.is_empty());
+    let model = recorded.or(recording.expected.model.as_deref()).unwrap_or(MODEL_OF_BODILESS).to_owned();
+    body["model"] = json!(alias);
     if recording.stream {
         body["stream"] = json!(true);
     }
-    (body["model"].as_str().unwrap().to_owned(), path.to_owned(), body)
+    (model, path.to_owned(), path.to_owned(), body)
 }
 
 /// Gemini's model, action and form of stream stand in the path, whose beginning differs between Google's services.
-fn gemini_request(recording: &Recording) -> (String, String, Value) {
+fn gemini_request(recording: &Recording, alias: &str) -> Asked {
     let (_, target) = recording.request.path.split_once("/models/").expect("a path with a model");
-    let (model, _) = target.split_once(':').expect("a path with an action");
+    let (model, action) = target.split_once(':').expect("a path with an action");
     let body = recording.request.body.clone().unwrap_or_else(|| json!({ "contents": [] }));
-    (model.to_owned(), format!("/v1beta/models/{target}"), body)
+    let path = |model: &str| format!("/v1beta/models/{model}:{action}");
+    (model.to_owned(), path(alias), path(model), body)
 }
 
 /// The stream without its events that hold a usage object and no choice, read by the plainest reader there can be.
@@ -154,21 +168,29 @@ fn without_usage_chunk(stream: &str) -> String {
     stream.split_inclusive(line_end).filter(|event| !is_usage_only(event)).collect()
 }
 
-/// A catalogue in which every recorded model is asked for under its own name.
+/// A catalogue with a model for every play. Plays that do not end well have an endpoint each, so that the gateway does not
+/// think ill of one for what another recording's provider did.
 pub fn plan(format: Format, plays: &[Play]) -> Plan {
-    let mut models: Vec<&str> = plays.iter().map(|play| play.model.as_str()).collect();
-    models.sort_unstable();
-    models.dedup();
-    let mut catalogue = format!(
-        "[[providers]]\nname = \"recorded\"\n[[providers.endpoints]]\nname = \"recorded-api\"\nformat = \"{format}\"\n\
-         base_url = \"{{provider}}\"\nmax_retries = 0\n[[providers.endpoints.keys]]\nname = \"main\"\n\
-         secret = {{ plain = \"upstream\" }}\n[[clients]]\nname = \"team-a\"\nkey = {{ plain = \"{KEY_A}\" }}\n"
-    );
-    for model in models {
-        let name = toml::Value::String(model.to_owned());
-        catalogue.push_str(&format!("[[models]]\nname = {name}\n[[models.routes]]\nendpoint = \"recorded-api\"\n"));
+    let mut endpoints = "[[providers]]\nname = \"recorded\"\n".to_owned();
+    let mut add_endpoint = |name: &str| {
+        endpoints.push_str(&format!(
+            "[[providers.endpoints]]\nname = \"{name}\"\nformat = \"{format}\"\nbase_url = \"{{provider}}\"\n\
+             max_retries = 0\n[[providers.endpoints.keys]]\nname = \"main\"\nsecret = {{ plain = \"upstream\" }}\n"
+        ));
+    };
+    add_endpoint("well");
+    let mut models = String::new();
+    for play in plays {
+        let endpoint = if play.recording.expected.completed { "well" } else { &play.alias };
+        if endpoint != "well" {
+            add_endpoint(endpoint);
+        }
+        let (alias, model) = (&play.alias, toml::Value::String(play.model.clone()));
+        let route = format!("[[models.routes]]\nendpoint = \"{endpoint}\"\nmodel = {model}\n");
+        models.push_str(&format!("[[models]]\nname = \"{alias}\"\n{route}"));
     }
-    Plan { catalogue, ..Plan::default() }
+    let client = format!("[[clients]]\nname = \"team-a\"\nkey = {{ plain = \"{KEY_A}\" }}\n");
+    Plan { catalogue: [endpoints, models, client].concat(), ..Plan::default() }
 }
 
 /// The provider's side. Which play it is comes in a header of the client's, which therefore has to pass.
@@ -177,8 +199,8 @@ pub fn answer(plays: &[Play], received: &Received) -> Reply {
     let Some(play) = number.and_then(|number| plays.get(number)) else {
         return Reply::whole(500, "text/plain", "the header x-play did not come through");
     };
-    if received.uri.path_and_query().map(|path| path.as_str()) != Some(&play.path) {
-        return Reply::whole(500, "text/plain", format!("{} instead of {}", received.uri, play.path));
+    if received.uri.path_and_query().map(|path| path.as_str()) != Some(&play.path_upstream) {
+        return Reply::whole(500, "text/plain", format!("{} instead of {}", received.uri, play.path_upstream));
     }
     let recorded = &play.recording.response;
     let content_type = recorded.headers.get("content-type").map_or("application/json", String::as_str);

@@ -40,7 +40,7 @@ fn identity(play: &Play, row: &Row) -> Vec<Column> {
     vec![
         ("format", text(play.format.as_str()), text(&row.format)),
         ("model_reported", text(model), text(&row.model_reported)),
-        ("model_requested", text(&play.model), text(&row.model_requested)),
+        ("model_requested", text(&play.alias), text(&row.model_requested)),
         ("model_upstream", text(&play.model), text(&row.model_upstream)),
         ("request_bytes", text(play.request.len()), text(row.request_bytes)),
         ("attempts", text(1), text(row.attempts)),
@@ -117,14 +117,15 @@ fn counts(play: &Play, row: &Row) -> Vec<Column> {
     };
     // Parts of a usage that the provider does not report are unknown or none: both are said to be right.
     let part = |value: Option<u64>| text(value.unwrap_or_default());
-    // Of an answer that broke off, the counts so far are a lower bound, which is called an estimate.
+    // Of an answer that broke off, the output counted so far is a lower bound: an estimate, called one, takes its place.
     let is_bound = !expected.completed && row.usage_source == "estimated";
+    let output = if is_bound { row.output_tokens.min(counts.output) } else { row.output_tokens };
     vec![
         raw_usage,
         ("usage_source", text("provider"), text(if is_bound { "provider" } else { &row.usage_source })),
         ("input_tokens", text(counts.input), text(row.input_tokens)),
         ("fresh_input_tokens", text(counts.fresh_input), text(row.fresh_input_tokens)),
-        ("output_tokens", text(counts.output), text(row.output_tokens)),
+        ("output_tokens", text(counts.output), text(output)),
         ("cache_read_tokens", part(counts.cache_read), part(row.cache_read_tokens)),
         ("cache_write_5m_tokens", part(counts.cache_write_5m), part(row.cache_write_5m_tokens)),
         ("cache_write_1h_tokens", part(counts.cache_write_1h), part(row.cache_write_1h_tokens)),
