@@ -37,7 +37,7 @@ async fn every_gemini_recording_passes_unchanged_and_is_accounted() {
 async fn replay(format: Format) {
     let Some(recordings) = recordings(format.as_str()) else { return };
     let count = recordings.len();
-    let plays: Vec<Play> = recordings.into_iter().flat_map(|recording| Play::all(format, recording)).collect();
+    let plays = Play::all(format, recordings);
     let script = plays.clone();
     let stack = Stack::planned(play::plan(format, &plays), move |received| play::answer(&script, received)).await;
     let caller = stack.caller();
