@@ -18,12 +18,12 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Tokens of a prompt.
 pub fn prompt_tokens(scheme: Scheme, prompt: Prompt) -> u64 {
-    off_the_worker(|| prompt.digest().tokens(scheme))
+    prompt.digest().tokens(scheme)
 }
 
-/// Tokens of `chars` characters of output that began like this; `None` where nothing was said.
+/// Tokens of `chars` characters of output that began like this; `None` where nothing was said, or kept.
 pub fn output_tokens(scheme: Scheme, sample: &Sample, chars: u64) -> Option<u64> {
-    (chars > 0).then(|| off_the_worker(|| sampled(scheme, sample, chars)))
+    (chars > 0 && !sample.is_empty()).then(|| sampled(scheme, sample, chars))
 }
 
 /// The tokens of a text of which the beginning is known, and how many characters all of it has.
@@ -34,9 +34,9 @@ fn sampled(scheme: Scheme, sample: &Sample, chars: u64) -> u64 {
     u64::try_from(all).unwrap_or(u64::MAX).max(1)
 }
 
-/// Runs what takes milliseconds (the first time, when a vocabulary is unpacked, a tenth of a second) without keeping a
-/// worker thread from the other streams.
-fn off_the_worker<T>(work: impl FnOnce() -> T) -> T {
+/// Runs an estimate without keeping a worker thread from the other streams: it takes up to a few milliseconds, and a
+/// tenth of a second the first time, when a vocabulary is unpacked.
+pub fn off_the_worker<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),

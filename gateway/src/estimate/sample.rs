@@ -10,7 +10,10 @@ pub(super) const SAMPLE_MAX_BYTES: usize = 16 << 10;
 
 /// The beginning of a text, as UTF-8, cut where it became too long.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Sample(Vec<u8>);
+pub struct Sample {
+    text: Vec<u8>,
+    is_closed: bool,
+}
 
 impl Sample {
     /// Adds text.
@@ -32,39 +35,46 @@ impl Sample {
 
     /// The text.
     pub fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.0)
+        String::from_utf8_lossy(&self.text)
+    }
+
+    /// Whether there is nothing to judge by.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
     }
 
     /// Whether no more is kept.
-    pub fn is_full(&self) -> bool {
-        self.0.len() >= SAMPLE_MAX_BYTES
+    fn is_full(&self) -> bool {
+        self.is_closed || self.text.len() >= SAMPLE_MAX_BYTES
     }
 
     /// How much is kept, for [`Self::truncate`].
     pub fn mark(&self) -> usize {
-        self.0.len()
+        self.text.len()
     }
 
     /// Forgets what was added after the mark.
     pub fn truncate(&mut self, mark: usize) {
-        self.0.truncate(mark);
+        self.text.truncate(mark);
     }
 
-    /// Forgets all of it, and gives the memory back.
-    pub fn clear(&mut self) {
-        self.0 = Vec::new();
+    /// Forgets all of it for good, and gives the memory back.
+    pub fn close(&mut self) {
+        *self = Self { text: Vec::new(), is_closed: true };
     }
 
     fn extend(&mut self, text: &[u8]) {
-        let room = SAMPLE_MAX_BYTES.saturating_sub(self.0.len());
-        self.0.extend_from_slice(text.get(..room).unwrap_or(text));
+        if !self.is_full() {
+            let room = SAMPLE_MAX_BYTES.saturating_sub(self.text.len());
+            self.text.extend_from_slice(text.get(..room).unwrap_or(text));
+        }
     }
 }
 
 /// What people say to models belongs into no log.
 impl fmt::Debug for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sample({} bytes)", self.0.len())
+        write!(f, "Sample({} bytes)", self.text.len())
     }
 }
 
@@ -141,6 +151,11 @@ mod tests {
             sample.push("abc");
             sample.push_spelt(b"\\ud83d\\ude00\\n");
         }
-        assert!(sample.is_full() && sample.mark() == SAMPLE_MAX_BYTES && sample.0.capacity() <= 2 * SAMPLE_MAX_BYTES);
+        assert!(sample.is_full() && sample.mark() == SAMPLE_MAX_BYTES);
+        assert!(sample.text.capacity() <= 2 * SAMPLE_MAX_BYTES);
+        sample.close();
+        sample.push("more");
+        sample.push_spelt(b"m\\u006fre");
+        assert!(sample.is_empty() && sample.text.capacity() == 0);
     }
 }

@@ -61,7 +61,7 @@ impl Reading {
     /// Lets go of the text once it is not needed any more.
     pub(super) fn release_sample(&mut self) {
         if self.usage_is_final && self.usage.output.unwrap_or(0) > 0 {
-            self.sample.clear();
+            self.sample.close();
         }
     }
 

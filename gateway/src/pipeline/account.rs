@@ -39,6 +39,11 @@ pub(super) fn conclude(receipt: &mut Receipt, reading: &Reading, prompt: Option<
     if !reading.has_content || !reading.wants_estimate() {
         return;
     }
+    estimate::off_the_worker(|| complete(receipt, reading, prompt));
+}
+
+/// Puts estimates where the provider has not told.
+fn complete(receipt: &mut Receipt, reading: &Reading, prompt: Option<Prompt>) {
     let scheme = Scheme::of([receipt.model_reported.as_str(), &receipt.model_upstream, &receipt.model]);
     if receipt.usage.input.unwrap_or(0) == 0
         && let Some(prompt) = prompt
