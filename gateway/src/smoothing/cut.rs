@@ -153,7 +153,7 @@ fn edited(text: &str, part: Range<usize>, edits: &[Edit]) -> String {
     result + text.get(at..part.end).unwrap_or_default()
 }
 
-/// How many bytes of a JSON string's text the first characters take: never a part of a UTF-8 character, of an escape, or
+/// How many bytes of a JSON string's text the first characters take: never part of a UTF-8 character, of an escape, or
 /// of two escapes that are one character.
 fn prefix_length(text: &[u8], chars: usize) -> usize {
     let mut at = 0;

@@ -8,7 +8,7 @@
 //! goes with the first piece; the finish reason, usage and other findings about the answer, and the event's `id`, go
 //! with the last. Whatever is not understood to the last member goes out byte for byte, in its place.
 //!
-//! The pieces of a Responses event all carry its `sequence_number`: the numbers never fall, they stay the provider's own
+//! The pieces of a Responses event all carry its `sequence_number`: the numbers never fall, stay the provider's own
 //! where a client resumes with `starting_after`, and no later event has to be renumbered.
 
 mod object;

@@ -7,12 +7,12 @@ use bytes::Bytes;
 
 use super::smoother::Part;
 
-/// No byte goes out later than this after it has come: when it is reached, the rest of an event goes out whole. Less than
-/// what a gateway that stops leaves its connections to write what is settled.
+/// No byte goes out later than this after it has come: when it is reached, the rest of an event goes out whole. Less
+/// than what a gateway that stops leaves its connections to write what is settled.
 pub(super) const LAG_MAX: Duration = Duration::from_millis(1_500);
 
-/// When this much waits, nothing is paused for: memory per stream is bounded, and the relay is always asked for more, so
-/// that its time limits hold.
+/// When this much waits, nothing is paused for: memory per stream is bounded, and the relay is always asked for more,
+/// so that its time limits hold.
 pub(super) const WAITING_MAX_BYTES: usize = 64 << 10;
 
 /// Parts of the stream in order.
