@@ -143,7 +143,9 @@ async fn written(said: Said, redactor: &Redactor, template: Bodies) -> Vec<Bodie
 
 fn of_attempt(attempt: Attempt, redactor: &Redactor, template: &Bodies) -> Bodies {
     let Attempt { candidate, class, answer } = attempt;
-    let response: Captured = answer.captured(redactor);
+    let mut response: Captured = answer.captured(redactor);
+    // A quoted key of ours may have been taken out of the answer already, which made it shorter than it came.
+    response.bytes = response.bytes.max(candidate.response_bytes);
     Bodies {
         scope: CaptureScope::Attempt,
         candidate_index: Some(candidate.candidate_index),

@@ -97,4 +97,16 @@ proptest! {
             prop_assert!(captured.text.starts_with(&expected), "{}", captured.text);
         }
     }
+
+    #[test]
+    fn any_bytes_give_a_text_within_its_bound(head in "[ -~é\\x00\n\"\\\\]{0,400}", invalid in any::<u8>(), max in 1usize..300) {
+        let body = [head.as_bytes(), &[invalid], head.as_bytes()].concat();
+        let body = Beginning { head: &body, bytes: body.len() as u64 };
+        let captured = redactor().captured(body, max);
+        prop_assert!(captured.text.len() <= max);
+        // Without anything to hide, what is not cut is all there.
+        if !captured.truncated && !captured.text.contains("***") {
+            prop_assert_eq!(captured.text, String::from_utf8_lossy(body.head));
+        }
+    }
 }
