@@ -107,7 +107,8 @@ def check_chat():
     for turn in range(3):
         chunks = list(chat.send_message_stream(f"Turn {turn}"))
         counted_gemini(f"gemini_chat_{turn}", chunks[-1].sdk_http_response.headers, chunks[-1].usage_metadata)
-    assert len(chat.get_history()) == 6, chat.get_history()
+    turns = [content.parts[0].text for content in chat.get_history() if content.role == "user"]
+    assert turns == ["Turn 0", "Turn 1", "Turn 2"], turns
 
 
 def check_async():
@@ -133,6 +134,14 @@ def check_errors():
     assert error.status == "NOT_FOUND" and "no-such-model" in error.message, error
     stream = lambda: list(client.models.generate_content_stream(model="no-such-model", contents="Hello"))
     raises(errors.ClientError, 404, stream, status_of=code)
+
+
+def check_broken_streams():
+    # A stream that is cut ends in the gateway's error event, one that fails in the vendor's own.
+    for script, code in (("cut", 502), ("error", 503)):
+        config = types.GenerateContentConfig(http_options=types.HttpOptions(headers={"x-script": script}))
+        stream = lambda: list(client.models.generate_content_stream(model=MODEL, contents="Hello", config=config))
+        raises(errors.ServerError, code, stream, status_of=lambda error: error.code)
 
 
 def check_tokens_are_counted():

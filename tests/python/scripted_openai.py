@@ -149,6 +149,18 @@ def check_responses_errors():
     assert raises(openai.NotFoundError, 404, create(model="no-such-model")).code == "model_not_found"
 
 
+def check_responses_broken_streams():
+    # A stream that is cut ends in the gateway's error event, one that fails in the vendor's own.
+    for script in ("cut", "error"):
+        try:
+            with client.responses.stream(model=MODEL, input="Hello", extra_headers={"x-script": script}) as stream:
+                kinds = [event.type for event in stream]
+        except openai.APIError as error:
+            assert error.message, error
+            continue
+        raise AssertionError(f"{script}: a broken stream looks complete: {kinds}")
+
+
 # --- Models
 
 

@@ -97,6 +97,8 @@ impl Play {
         }
         if asks_for_usage {
             body["stream_options"] = json!({ "include_usage": true });
+        } else {
+            body.as_object_mut().unwrap().remove("stream_options");
         }
         let expected = recording.response.body.clone().into();
         let (recording, request) = (Arc::clone(recording), body.to_string().into());

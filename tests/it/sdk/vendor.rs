@@ -5,7 +5,7 @@ use bytes::Bytes;
 use schemas::outcome::Format;
 use serde_json::{Value, json};
 use tests::answers::{named, unnamed};
-use tests::provider::{Received, Reply};
+use tests::provider::{Received, Reply, Step};
 
 /// What the vendor lets a model think, and the proof that a client must send back with it.
 const THOUGHT: [&str; 2] = ["Let me see: ", "what do I know?"];
@@ -42,9 +42,11 @@ impl Said {
         let tool = ask.tool.clone().filter(|_| !has_result);
         let words = match tool {
             Some(_) => Vec::new(),
-            None => {
-                std::iter::once("I see: ".to_owned()).chain(ask.seen.iter().map(|seen| format!("[{seen}]"))).collect()
-            }
+            None => ["I ", "see: "]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(ask.seen.iter().map(|seen| format!("[{seen}]")))
+                .collect(),
         };
         let reasoning = if ask.wants_thinking { 11 + length % 5 } else { 0 };
         Self {
@@ -91,7 +93,32 @@ pub fn answer(received: &Received) -> Reply {
         Format::OpenaiResponses => responses(&said, &body),
         Format::Gemini => gemini(&said),
     };
-    if ask.stream { Reply::events(events) } else { Reply::whole(200, "application/json", whole.to_string()) }
+    match received.header("x-script") {
+        _ if !ask.stream => Reply::whole(200, "application/json", whole.to_string()),
+        Some(script) => broken(script, format, events),
+        None => Reply::events(events),
+    }
+}
+
+/// A stream whose end never comes.
+fn broken(script: &str, format: Format, mut events: Vec<Bytes>) -> Reply {
+    events.pop();
+    let mut steps: Vec<Step> = events.into_iter().map(Step::Send).collect();
+    steps.push(match (script, format) {
+        ("cut", _) => Step::Cut,
+        ("error", Format::Gemini) => {
+            let error =
+                json!({ "error": { "code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE" } });
+            Step::Send(format!("data: {error}\r\n\r\n").into())
+        }
+        ("error", Format::OpenaiResponses) => {
+            let error =
+                json!({ "type": "server_error", "code": "server_error", "message": "The model is overloaded." });
+            Step::Send(named(&json!({ "type": "error", "error": error, "sequence_number": 9 })))
+        }
+        _ => panic!("no script {script} for {format}"),
+    });
+    Reply::steps(200, "text/event-stream", steps)
 }
 
 fn items(value: &Value) -> &[Value] {
@@ -165,13 +192,16 @@ fn ask_of_gemini(path: &str, body: &Value) -> Ask {
             seen.push(format!("result {} {}", text_at(result, "/name"), text_at(result, "/response/result")));
         }
         if let Some(data) = part.get("inlineData") {
-            seen.push(image(text_at(data, "/mimeType"), text_at(data, "/data")));
+            // Google's own client spells fields one way here and another there; Google takes both.
+            let media_type = [text_at(data, "/mimeType"), text_at(data, "/mime_type")].concat();
+            seen.push(image(&media_type, text_at(data, "/data")));
         }
         if let Some(signature) = part.get("thoughtSignature") {
             seen.push(format!("signature {}", signature.as_str().unwrap_or_default()));
         }
     }
-    let wants_thinking = body.pointer("/generationConfig/thinkingConfig/includeThoughts") == Some(&json!(true));
+    let thinking = &body["generationConfig"]["thinkingConfig"];
+    let wants_thinking = [&thinking["includeThoughts"], &thinking["include_thoughts"]].contains(&&json!(true));
     Ask { stream: path.ends_with(":streamGenerateContent"), wants_thinking, tool, seen }
 }
 
