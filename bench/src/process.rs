@@ -44,11 +44,12 @@ impl Process {
     ) -> Result<Self, Error> {
         let output = File::create(log).map_err(Error::io(format!("creating {}", log.display())))?;
         let errors = output.try_clone().map_err(Error::io("a second handle of the log file"))?;
-        let mut command = Command::new("taskset");
-        command.args(["-c", core]).arg(program).args(arguments);
+        // The child dies with this process, however it ends.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "taskset", "-c", core]).arg(program).args(arguments);
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
-        // taskset replaces itself with the program, so that the child's id is the program's.
-        let child = command.spawn().map_err(Error::io("starting taskset (Debian: util-linux)"))?;
+        // Both replace themselves with what they start, so that the child's id is the program's.
+        let child = command.spawn().map_err(Error::io("starting setpriv (Debian: util-linux)"))?;
         let mut process = Self { child };
         process.wait_until_it_listens(listens, program, log)?;
         Ok(process)
