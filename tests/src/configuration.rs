@@ -91,9 +91,12 @@ listen = "127.0.0.1:0"
     }
 }
 
-/// A provider per format behind one address; a model that is asked for under its own name, one under another, an alias.
+/// A provider per vendor behind one address; a model that is asked for under its own name, one under another, an alias.
 pub fn catalogue(provider_url: &str) -> String {
-    let hash: String = Sha256::digest(KEY_A.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    providers(provider_url) + &models_and_clients()
+}
+
+fn providers(provider_url: &str) -> String {
     format!(
         r#"
 [[providers]]
@@ -137,7 +140,14 @@ name = "google"
     [[providers.endpoints.keys]]
     name = "google-main"
     secret = {{ plain = "{UPSTREAM_KEY_GOOGLE}" }}
+"#
+    )
+}
 
+fn models_and_clients() -> String {
+    let hash: String = Sha256::digest(KEY_A.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        r#"
 [[models]]
 name = "claude-sonnet-4-5"
 aliases = ["sonnet"]
