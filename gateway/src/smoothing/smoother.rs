@@ -9,6 +9,8 @@ use crate::upstream::sse::{Decoder, Event, Kind, Open};
 /// The largest event that is kept for cutting. The beginning of a larger one is not held back.
 const EVENT_MAX_BYTES: usize = 64 << 10;
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A part of the stream.
 #[derive(Debug)]
 pub(super) enum Part {
@@ -89,7 +91,9 @@ impl Smoother {
                 None if self.is_torn => continue,
                 None => [self.held.as_slice(), chunk.get(..end).unwrap_or_default()].concat().into(),
             };
-            let cut = (event.len() <= EVENT_MAX_BYTES).then(|| Cut::plan(self.format, &event, chunk_chars)).flatten();
+            // The mark belongs to no line, but to the first line of the stream: its event stays whole.
+            let is_plain = event.len() <= EVENT_MAX_BYTES && !event.starts_with(BYTE_ORDER_MARK);
+            let cut = is_plain.then(|| Cut::plan(self.format, &event, chunk_chars)).flatten();
             let Some(cut) = cut else { continue };
             let held = std::mem::take(&mut self.held);
             if let Some(start) = start {
