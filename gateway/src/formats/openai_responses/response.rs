@@ -56,7 +56,11 @@ fn tally(item: &RawValue, reading: &mut Reading) {
         for part in item.array(name) {
             let Ok(part) = Object::parse(part.get()) else { continue };
             let text = part.get("text").map_or(&b""[..], json::spelt);
-            if is_message { reading.add_text(text) } else { reading.add_other(text) };
+            if is_message {
+                reading.add_text(text)
+            } else {
+                reading.add_other(text)
+            };
             reading.add_other(part.get("refusal").map_or(b"", json::spelt));
         }
     }
