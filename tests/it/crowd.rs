@@ -228,7 +228,8 @@ async fn clients_that_stop_reading_cost_no_memory_and_stall_nobody() {
     short_requests_are_prompt(&caller, 20).await;
     let grown = gateway.memory().peak_bytes - before;
     println!("{clients} clients that do not read: the gateway's memory grew by {} KiB", grown / 1024);
-    assert!(grown < 4 * MIB + clients * MIB / 2, "the gateway's memory grew by {grown} bytes");
+    // The HTTP library's buffers on both sides are the most of it: up to 400 KiB each.
+    assert!(grown < (6 + clients) * MIB, "the gateway's memory grew by {grown} bytes");
 
     // Every other one reads on, to the very end; the rest leave.
     for (number, client) in stalled.into_iter().enumerate() {
