@@ -103,9 +103,9 @@ impl Ticket {
     }
 
     /// Begins a try. Its event is written when the try fails, or with the terminal event.
-    pub(crate) fn begin_candidate(&mut self, candidate: Candidate, slot: Slot) {
+    pub(crate) fn begin_candidate(&mut self, candidate: Candidate, slot: Option<Slot>) {
         self.pending = Some(candidate);
-        self.slot = Some(slot);
+        self.slot = slot;
     }
 
     /// Writes the event of a candidate that was not tried.

@@ -40,6 +40,9 @@ pub(super) async fn failover(
     // The last bytes of a version 7 id are random.
     let random = ticket.id().as_u64_pair().1;
     let mut schedule = Schedule::new(&routed.candidates, ticket.deadline(), random);
+    // With nobody else to ask, the provider's own answer says more than our refusal would. The health of the target is
+    // then judged by its probes alone.
+    let is_only = routed.candidates.windows(2).all(|pair| pair[0].target.id == pair[1].target.id);
     let mut told: Option<Told> = None;
     let mut skipped: Option<Skipped> = None;
     while let Some(turn) = schedule.next(Instant::now()) {
@@ -48,7 +51,8 @@ pub(super) async fn failover(
             break;
         }
         let slot = match app.health.admit(candidate.target.id, Instant::now()) {
-            Admission::Admitted(slot) => slot,
+            Admission::Admitted(slot) => Some(slot),
+            Admission::Skipped(why) if is_only && why.reason != SkipReason::ConcurrencyLimit => None,
             Admission::Skipped(why) => {
                 // A breaker is not waited for: that would hold all requests of an outage.
                 let until = why.until.filter(|_| why.reason == SkipReason::CoolingDown);
