@@ -29,8 +29,7 @@ pub mod telemetry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemas::config::Config;
-use schemas::price::{Book, InvalidBook};
+use schemas::config::{Config, NoBook};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -54,7 +53,7 @@ pub enum Error {
     Password(String),
     /// The price book is wrong.
     #[error(transparent)]
-    Prices(#[from] InvalidBook),
+    Prices(#[from] NoBook),
     /// The metrics contradict each other.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -79,7 +78,7 @@ pub async fn run(config: Config, ops_listener: TcpListener, shutdown: Cancellati
         connections,
         clickhouse,
         writer: Writer::new(inserter, metrics.clone()),
-        book: Arc::new(Book::builtin()?),
+        book: Arc::new(config.prices.book()?),
         metrics: metrics.clone(),
         owner: format!("recorder-{}", Uuid::now_v7()),
         config: Arc::new(config),

@@ -4,6 +4,7 @@ pub mod commands;
 pub mod demo;
 pub mod stack;
 pub mod simulate;
+pub mod prices;
 
 pub mod terminal;
 

@@ -170,3 +170,38 @@ fn is_alive(id: u32) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(id.to_string()).join("stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim().starts_with('Z'))
 }
+
+#[test]
+fn prices_are_shown_and_another_list_is_taken_over_only_when_asked() {
+    let shown = run(&["prices", "show", "claude-opus-4-5", "--at", "2026-01-01"]);
+    assert_eq!(shown.status.code(), Some(0));
+    assert!(text(&shown.stdout).contains("input $5, output $25, cache read $0.5"), "{}", text(&shown.stdout));
+    assert_eq!(run(&["prices", "show", "claude-opus-4-5", "--at", "2020-01-01"]).status.code(), Some(1));
+
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let list = r#"{"groq/new-x": {"litellm_provider": "groq", "input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06}}"#;
+    std::fs::write(path("list.json"), list).unwrap();
+    let import = ["prices", "import", &path("list.json"), "--from", "2026-11-01"];
+    let halved = run(&import);
+    assert_eq!(halved.status.code(), Some(1), "the book knows other models at groq, and the list does not");
+    assert!(text(&halved.stderr).contains("--allow-shrink"), "{}", text(&halved.stderr));
+    let looked = run(&[&import[..], &["--allow-shrink"]].concat());
+    assert_eq!(looked.status.code(), Some(0));
+    assert!(text(&looked.stdout).contains("groq/new-x@2026-11-01"), "{}", text(&looked.stdout));
+    assert!(!Path::new(&path("prices.toml")).exists());
+
+    let applied = run(&[&import[..], &["--allow-shrink", "--apply", &path("prices.toml")]].concat());
+    assert_eq!(applied.status.code(), Some(0), "{}", text(&applied.stderr));
+    let config = file(&folder, &format!("[prices]\nfile = \"{}\"\n", path("prices.toml")));
+    let config = config.to_str().unwrap();
+    assert_eq!(run(&["prices", "show", "new-x", "--config", config]).status.code(), Some(0));
+    assert_eq!(run(&["check", config]).status.code(), Some(0));
+    let again = run(&[&import[..], &["--allow-shrink", "--config", config]].concat());
+    assert!(text(&again.stdout).contains("0 new, 0 changed, 1 as before"), "{}", text(&again.stdout));
+
+    std::fs::write(path("prices.toml"), "[[prices]]\nid = \"x\"\n").unwrap();
+    let wrong = run(&["check", config]);
+    assert_eq!(wrong.status.code(), Some(64));
+    assert!(text(&wrong.stderr).contains("prices.file"), "{}", text(&wrong.stderr));
+}

@@ -45,7 +45,7 @@ impl PriceRow {
             over_input_tokens: tier.over_input_tokens,
             provider: price.provider.clone(),
             first_party: price.first_party,
-            models: price.models.clone(),
+            models: price.models.iter().chain(&price.aliases).cloned().collect(),
             valid_from: price.valid_from.as_micros(),
             source: price.source.clone(),
             input_usd_per_token: tier.input.0,

@@ -14,6 +14,7 @@ mod gateway;
 mod providers;
 mod models;
 mod clients;
+mod prices;
 mod recorder;
 mod analytics;
 
@@ -23,6 +24,7 @@ pub use self::clients::{Budget, BudgetWindow, Client, ClientKey};
 pub use self::gateway::{Capture, Drain, Gateway, LedgerFsync, OnLedgerFull, Smoothing, Timeouts};
 pub use self::models::{Model, Route};
 pub use self::nats::Nats;
+pub use self::prices::{NoBook, Prices};
 pub use self::providers::{Endpoint, Key, Provider};
 pub use self::recorder::Recorder;
 pub use self::secret::{Secret, SecretRef};
@@ -49,6 +51,8 @@ pub struct Config {
     pub models: Vec<Model>,
     /// `[[clients]]`
     pub clients: Vec<Client>,
+    /// `[prices]`
+    pub prices: Prices,
     /// `[recorder]`
     pub recorder: Recorder,
     /// `[analytics]`
@@ -105,6 +109,7 @@ impl Config {
             providers: root.sections("providers").into_iter().map(Provider::read).collect(),
             models: root.sections("models").into_iter().map(Model::read).collect(),
             clients: root.sections("clients").into_iter().map(Client::read).collect(),
+            prices: Prices::read(root.section("prices")),
             recorder: Recorder::read(root.section("recorder")),
             analytics: Analytics::read(root.section("analytics")),
         };

@@ -5,11 +5,14 @@
 
 mod find;
 mod read;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
+pub use find::Fit;
 pub use read::InvalidBook;
+pub use write::per_million;
 
 use crate::money::{Factor, Pico};
 use crate::time::Timestamp;
@@ -35,6 +38,8 @@ pub struct Price {
     pub first_party: bool,
     /// Model names: exact, or with one `*` at the end.
     pub models: Vec<String>,
+    /// Further names of the same models, which give way to an entry that has them among its `models`.
+    pub aliases: Vec<String>,
     /// From when on it is valid; until the next entry of the same models.
     pub valid_from: Timestamp,
     /// The page it was read from.

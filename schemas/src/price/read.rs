@@ -20,6 +20,7 @@ pub enum InvalidBook {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BookFile {
+    #[serde(default)]
     prices: Vec<PriceFile>,
 }
 
@@ -31,6 +32,8 @@ struct PriceFile {
     #[serde(default)]
     first_party: bool,
     models: Vec<String>,
+    #[serde(default)]
+    aliases: Vec<String>,
     valid_from: Timestamp,
     source: String,
     #[serde(flatten)]
@@ -82,6 +85,29 @@ impl Book {
         let file: BookFile = toml::from_str(text)?;
         let mut mistakes = Vec::new();
         let prices: Vec<Price> = file.prices.into_iter().map(|entry| resolve(entry, &mut mistakes)).collect();
+        Self::checked(prices, mistakes)
+    }
+
+    /// A book of entries that were made elsewhere.
+    ///
+    /// # Errors
+    /// When they leave it open which one is meant.
+    pub fn new(prices: Vec<Price>) -> Result<Self, InvalidBook> {
+        Self::checked(prices, Vec::new())
+    }
+
+    /// This book with the entries of another one added; of two with the same id the other's counts.
+    ///
+    /// # Errors
+    /// When the two together leave it open which entry is meant.
+    pub fn overlaid(self, other: Self) -> Result<Self, InvalidBook> {
+        let replaced = |price: &Price| other.prices.iter().any(|entry| entry.id == price.id);
+        let mut prices: Vec<Price> = self.prices.into_iter().filter(|price| !replaced(price)).collect();
+        prices.extend(other.prices);
+        Self::new(prices)
+    }
+
+    fn checked(prices: Vec<Price>, mut mistakes: Vec<String>) -> Result<Self, InvalidBook> {
         check_ambiguity(&prices, &mut mistakes);
         if mistakes.is_empty() { Ok(Self { prices }) } else { Err(InvalidBook::Entries(mistakes)) }
     }
@@ -104,14 +130,16 @@ fn resolve(entry: PriceFile, mistakes: &mut Vec<String>) -> Price {
     if tiers.windows(2).any(|pair| pair[0].over_input_tokens >= pair[1].over_input_tokens) {
         mistakes.push(format!("{id}: tiers must have ascending over_input_tokens, and the base entry none"));
     }
-    if entry.models.is_empty() || entry.models.iter().any(|model| model.trim_end_matches('*').contains('*')) {
-        mistakes.push(format!("{id}: models must be names, or names with one * at the end"));
+    let crooked = |name: &String| name.strip_suffix('*').unwrap_or(name).contains('*');
+    if entry.models.is_empty() || entry.models.iter().chain(&entry.aliases).any(crooked) {
+        mistakes.push(format!("{id}: models and aliases must be names, or names with one * at the end"));
     }
     Price {
         id,
         provider: entry.provider,
         first_party: entry.first_party,
         models: entry.models,
+        aliases: entry.aliases,
         valid_from: entry.valid_from,
         source: entry.source,
         tiers,
@@ -119,19 +147,29 @@ fn resolve(entry: PriceFile, mistakes: &mut Vec<String>) -> Price {
     }
 }
 
-/// Two entries that could both be meant by the same name at the same time, and ids used twice.
+/// Entries that could both be meant by the same name at the same time, and ids used twice.
+///
+/// Within a provider, two entries for a name follow each other in time; from the same moment on they contradict each
+/// other. Between two makers' own lists nothing follows: a provider that the book does not know could mean either.
 fn check_ambiguity(prices: &[Price], mistakes: &mut Vec<String>) {
     for (at, price) in prices.iter().enumerate() {
         for other in &prices[at + 1..] {
             if price.id == other.id {
                 mistakes.push(format!("{}: this id is used twice", price.id));
             }
-            let competing = price.provider == other.provider || (price.first_party && other.first_party);
-            if !competing || price.valid_from != other.valid_from {
+            let same_provider = price.provider == other.provider && price.valid_from == other.valid_from;
+            let both_makers = price.provider != other.provider && price.first_party && other.first_party;
+            if !same_provider && !both_makers {
                 continue;
             }
-            for model in price.models.iter().filter(|model| other.models.contains(model)) {
-                mistakes.push(format!("{} and {} both price {model} from {}", price.id, other.id, price.valid_from));
+            let shared = |names: &[String], others: &[String]| -> Vec<String> {
+                names.iter().filter(|name| others.contains(name)).cloned().collect()
+            };
+            let mut twice = shared(&price.models, &other.models);
+            twice.extend(shared(&price.aliases, &other.aliases));
+            for model in twice {
+                let (id, rival, from) = (&price.id, &other.id, price.valid_from.max(other.valid_from));
+                mistakes.push(format!("{id} and {rival} both price {model} from {from}"));
             }
         }
     }

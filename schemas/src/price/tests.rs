@@ -97,3 +97,77 @@ fn ambiguity_is_refused_at_load() {
     assert!(mistakes.contains("a/m@1 and b/m@1 both price m"), "{mistakes}");
     assert!(Book::parse(&BOOK.replace("\"15\"", "\"15.0000001\"")).is_err());
 }
+
+/// An entry whose provider and maker's mark are `whose`, with these lines of names, from that day on.
+fn entry(id: &str, whose: (&str, bool), names: &str, from: &str) -> String {
+    let (provider, first_party) = whose;
+    format!(
+        "[[prices]]\nid = '{id}'\nprovider = '{provider}'\nfirst_party = {first_party}\n{names}\n\
+         valid_from = '{from}T00:00:00Z'\nsource = 'https://example.com'\ninput = '1'\noutput = '2'\n"
+    )
+}
+
+#[test]
+fn a_name_is_exact_before_alias_before_dated_before_pattern() {
+    let day = "2026-01-01";
+    let text = [
+        entry("1", ("p", false), "models = ['m-2']", day),
+        entry("2", ("p", false), "models = ['m']\naliases = ['m-2', 'm-latest']", day),
+        entry("3", ("p", false), "models = ['m-*']", day),
+        entry("4", ("p", false), "models = ['m-la*']", day),
+    ]
+    .concat();
+    let book = Book::parse(&text).unwrap();
+    let found =
+        |name| book.explain("p", &[name], at("2026-06-01T00:00:00Z")).map(|(price, fit)| (price.id.as_str(), fit));
+    assert_eq!(found("m-2"), Some(("1", Fit::Exact)));
+    assert_eq!(found("m-latest"), Some(("2", Fit::Alias)));
+    assert_eq!(found("m-20260101"), Some(("2", Fit::Undated)));
+    assert_eq!(found("m-large"), Some(("4", Fit::Pattern(4))));
+    assert_eq!(found("m-other"), Some(("3", Fit::Pattern(2))));
+    assert_eq!(found("n"), None);
+}
+
+#[test]
+fn a_later_entry_by_a_looser_name_does_not_replace_a_closer_one() {
+    let text = [
+        entry("1", ("p", false), "models = ['m']", "2026-01-01"),
+        entry("2", ("p", false), "models = ['m*']", "2026-05-01"),
+    ]
+    .concat();
+    let book = Book::parse(&text).unwrap();
+    let found = book.find("p", &["m"], at("2026-06-01T00:00:00Z")).unwrap();
+    assert_eq!(found.id, "1");
+}
+
+#[test]
+fn two_makers_of_one_name_are_ambiguous_whenever_they_began() {
+    let text = [
+        entry("1", ("a", true), "models = ['m']", "2026-01-01"),
+        entry("2", ("b", true), "models = ['m']", "2026-05-01"),
+    ]
+    .concat();
+    let mistakes = Book::parse(&text).unwrap_err().to_string();
+    assert!(mistakes.contains("both price m from 2026-05-01"), "{mistakes}");
+    assert!(Book::parse(&text.replace("first_party = true", "first_party = false")).is_ok());
+}
+
+#[test]
+fn an_overlay_adds_and_replaces_by_id() {
+    let base = Book::parse(BOOK).unwrap();
+    let dearer = Book::parse(&BOOK.replace("input = \"2\"", "input = \"4\"")).unwrap();
+    let merged = base.clone().overlaid(dearer).unwrap();
+    assert_eq!(merged.entries().len(), base.entries().len());
+    let price = merged.find("a", &["m"], at("2026-06-01T00:00:00Z")).unwrap();
+    assert_eq!(per_million(price.tiers[0].input), "4");
+    assert_eq!(base.clone().overlaid(Book::parse("").unwrap()).unwrap().entries(), base.entries());
+    let rival = Book::parse(&BOOK.replace("a/m@", "a/n@")).unwrap();
+    assert!(base.overlaid(rival).is_err(), "two ids for one name from one day");
+}
+
+#[test]
+fn what_is_written_reads_back_the_same() {
+    let book = Book::builtin().unwrap();
+    let text: String = book.entries().iter().map(Price::to_toml).collect();
+    assert_eq!(Book::parse(&text).unwrap().entries(), book.entries());
+}

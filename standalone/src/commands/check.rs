@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use schemas::config::Config;
+use schemas::config::{Config, Mistake, Mistakes};
 
 use super::Failure;
 use crate::terminal;
@@ -19,6 +19,10 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config)?;
     config.check_secrets()?;
+    config
+        .prices
+        .book()
+        .map_err(|error| Mistakes(vec![Mistake { path: String::new(), message: error.to_string() }]))?;
     let endpoints: usize = config.providers.iter().map(|provider| provider.endpoints.len()).sum();
     terminal::out(format_args!(
         "{} is ok: {}, {}, {}, {}",

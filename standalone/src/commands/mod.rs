@@ -6,6 +6,7 @@ mod stop;
 mod demo;
 mod up;
 mod check;
+mod prices;
 mod simulate;
 mod supervise;
 
@@ -31,6 +32,7 @@ enum Command {
     Demo(demo::Arguments),
     Up(up::Arguments),
     Check(check::Arguments),
+    Prices(prices::Arguments),
     Simulate(simulate::Arguments),
     #[command(hide = true)]
     Clickhouse(clickhouse::Arguments),
@@ -64,6 +66,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Up(arguments) => on_runtime(up::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Prices(arguments) => prices::run(arguments),
         Command::Simulate(arguments) => on_runtime(simulate::run(arguments)),
         Command::Clickhouse(arguments) => on_runtime(async {
             clickhouse::command(arguments).await.map_err(|error| Failure::Failed(error.to_string()))
