@@ -20,6 +20,9 @@ mod crowd;
 /// What an answer costs is recorded to the last digit, also when its client has left.
 mod accounting;
 
+/// Every kind of token, tier, fee and multiplier, in every format, costs what was worked out by hand.
+mod bills;
+
 /// Where the provider reports no usage, an estimate stands in its place and says that it is one.
 mod estimate;
 

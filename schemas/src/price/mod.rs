@@ -8,6 +8,8 @@ mod read;
 mod write;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 pub use find::Fit;
