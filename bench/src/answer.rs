@@ -283,7 +283,7 @@ mod tests {
                 (reader.reading().clone(), gateway::formats::read_body(format, plain(format).to_string().as_bytes()));
             for reading in [&streamed, &whole] {
                 assert!(reading.completed && reading.error.is_none(), "{format:?}: {reading:?}");
-                assert_eq!(reading.usage.input, Some(64), "{format:?}");
+                assert_eq!(reading.usage().input, Some(64), "{format:?}");
             }
             assert_eq!((streamed.events, streamed.unreadable_events), (EVENTS as u64, 0), "{format:?}");
             assert!((900..2000).contains(&plain(format).to_string().len()), "{format:?}");

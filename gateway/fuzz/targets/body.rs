@@ -11,7 +11,7 @@ fuzz_target!(|body: &[u8]| {
     for format in Format::ALL.iter().copied() {
         let reading = read_body(format, body);
         assert!(!(reading.completed && reading.error.is_some()));
-        let usage = reading.usage;
+        let usage = reading.usage();
         if let (Some(input), Some(fresh)) = (usage.input, usage.fresh_input) {
             assert!(fresh <= input, "{usage:?}");
         }

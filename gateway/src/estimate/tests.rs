@@ -48,7 +48,7 @@ fn silenced(format: Format, recording: &Recording) -> (Reading, Sample) {
         true => relay(format, false, &Bytes::from(text), &[1 << 20]).1.reading().clone(),
         false => read_body(format, text.as_bytes()),
     };
-    assert!(!reading.usage.is_known(), "{}: {:?}", recording.name, reading.usage);
+    assert!(!reading.usage().is_known(), "{}: {:?}", recording.name, reading.usage());
     let sample = reading.sample.clone();
     (reading, sample)
 }
@@ -80,7 +80,7 @@ fn estimates_are_near_what_providers_counted() {
             let asked = body.and_then(|body| body["model"].as_str()).unwrap_or_default();
             let scheme = Scheme::of([reading.model_reported.as_deref().unwrap_or_default(), asked]);
             let kind = usize::from(scheme == Scheme::Rule);
-            if let (Some(body), Some(counted @ 1..)) = (body, reading.usage.input) {
+            if let (Some(body), Some(counted @ 1..)) = (body, reading.usage().input) {
                 let prompt = Prompt::new(format, body.to_string().into());
                 let estimated = prompt_tokens(scheme, prompt.clone());
                 if std::env::var_os("SHOW").is_some() {
@@ -91,11 +91,11 @@ fn estimates_are_near_what_providers_counted() {
             }
             let chars = reading.text_chars + reading.other_chars;
             // Reasoning that is billed and not shown cannot be seen, nor can pictures and sound.
-            if reading.usage.reasoning.unwrap_or(0) > 0 || recording.has("audio_out") || chars < 20 {
+            if reading.usage().reasoning.unwrap_or(0) > 0 || recording.has("audio_out") || chars < 20 {
                 continue;
             }
             if let (Some(estimated), Some(counted @ 1..)) =
-                (output_tokens(scheme, &sample, chars), reading.usage.output)
+                (output_tokens(scheme, &sample, chars), reading.usage().output)
             {
                 if std::env::var_os("SHOW").is_some() {
                     println!("{} out {estimated} {counted} {chars}", recording.name);

@@ -155,7 +155,7 @@ fn differences(recording: &Recording, reading: &Reading, usage: Usage) -> Vec<(&
     }
     compare("completed", format!("{}", reading.completed), format!("{}", expected.completed));
     if recording.response.status < 400 {
-        compare("usage", format!("{:?}", reading.usage), format!("{usage:?}"));
+        compare("usage", format!("{:?}", reading.usage()), format!("{usage:?}"));
         compare("model", format!("{:?}", reading.model_reported), format!("{:?}", expected.model));
         let stop_reason = match &expected.stop_reason {
             serde_json::Value::Null => None,

@@ -16,6 +16,10 @@ pub(super) struct Object<'a>(Vec<(&'a RawValue, &'a RawValue)>);
 impl<'a> Object<'a> {
     /// Reads the top level of a JSON object; white space around it is allowed.
     pub(super) fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
+        // Of a long string serde_json would make an error message that quotes all of it.
+        if text.starts_with('"') {
+            return Err(serde_json::Error::custom("invalid type: string, expected a JSON object"));
+        }
         let mut reader = serde_json::Deserializer::from_str(text);
         let object = reader.deserialize_map(ObjectVisitor)?;
         reader.end()?;

@@ -2,6 +2,8 @@
 
 use schemas::usage::Usage;
 
+use super::gemini;
+use super::json::Object;
 use super::scan::string_chars;
 use crate::estimate::Sample;
 
@@ -11,8 +13,10 @@ pub const INVALID_BODY: &str = "invalid_body";
 /// What has been read of an answer, streamed or whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Token counts, in Weir's one definition.
-    pub usage: Usage,
+    /// Token counts as last decoded; see [`Self::usage`].
+    pub(super) usage: Usage,
+    /// `raw_usage` is newer than `usage`: Gemini counts in every event, and only the last count matters.
+    pub(super) usage_is_behind: bool,
     /// Whether the provider has said its last word on them. Until then the output of an Anthropic stream is a
     /// placeholder from its first event.
     pub usage_is_final: bool,
@@ -41,6 +45,18 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// A complete answer that is known to have used this.
+    pub fn counted(usage: Usage) -> Self {
+        Self { usage, usage_is_final: true, completed: true, ..Self::default() }
+    }
+
+    /// Token counts, in Weir's one definition.
+    pub fn usage(&self) -> Usage {
+        let newest = self.raw_usage.as_deref().filter(|_| self.usage_is_behind);
+        let object = newest.and_then(|raw| Object::parse(raw).ok());
+        object.map_or(self.usage, |object| gemini::usage::normalise(&object))
+    }
+
     /// Notes an error; the first one stands, and an answer with an error is never complete.
     pub(super) fn fail(&mut self, error: UpstreamError) {
         self.completed = false;
@@ -55,7 +71,7 @@ impl Reading {
 
     /// Whether what has been said is needed: an estimate may have to take the place of a count.
     pub fn wants_estimate(&self) -> bool {
-        !self.usage_is_final || (!self.completed && self.usage.output.unwrap_or(0) == 0)
+        !self.usage_is_final || (!self.completed && self.usage().output.unwrap_or(0) == 0)
     }
 
     /// Lets go of the text once it is not needed any more.

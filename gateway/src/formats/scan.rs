@@ -95,6 +95,23 @@ pub(super) fn values<'a>(key: &'static Key, json: &'a [u8]) -> impl Iterator<Ite
     })
 }
 
+/// The length of an object, given from its opening brace on. `None` if it does not end.
+pub(super) fn object_length(json: &[u8]) -> Option<usize> {
+    let (mut at, mut depth) = (0, 0_u32);
+    loop {
+        match json.get(at)? {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.checked_sub(1)?,
+            b'"' => at += 1 + string_length(json.get(at + 1..)?)?,
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
 /// The length of a string's text, given from after its opening quote. `None` if it does not end.
 fn string_length(inner: &[u8]) -> Option<usize> {
     let mut at = 0;
@@ -151,6 +168,15 @@ mod tests {
         let found: Vec<u8> = values(&KEY, json).map(|rest| rest[0]).collect();
         assert_eq!(found, *b"1n{");
         assert_eq!(values(&KEY, b"{\"a\"").count() + values(&KEY, b"").count(), 0);
+    }
+
+    #[test]
+    fn measures_an_object() {
+        for (json, length) in
+            [("{}x", Some(2)), (r#"{"a":[{"b":"}\""}]},1"#, Some(19)), ("{\"a\":", None), ("{\"}", None)]
+        {
+            assert_eq!(object_length(json.as_bytes()), length, "{json}");
+        }
     }
 
     #[test]

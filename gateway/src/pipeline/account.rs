@@ -19,8 +19,8 @@ pub(super) fn client_left() -> ErrorNote {
 
 /// Copies a reading into the receipt.
 pub(super) fn apply(receipt: &mut Receipt, reading: &Reading) {
-    receipt.usage = reading.usage;
-    receipt.usage_source = match (reading.usage.is_known(), reading.usage_is_final) {
+    receipt.usage = reading.usage();
+    receipt.usage_source = match (receipt.usage.is_known(), reading.usage_is_final) {
         (false, _) => UsageSource::None,
         (true, true) => UsageSource::Provider,
         // The first event of an Anthropic stream holds a placeholder for the output: a lower bound, not a count.

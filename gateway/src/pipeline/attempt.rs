@@ -189,7 +189,7 @@ async fn whole(call: &Call<'_>, event: &mut Candidate, arrived: Arrived) -> Resu
     let reading = match call.operation {
         Operation::Generate => formats::read_body(call.candidate.target.format, &body),
         // It costs nothing, and that is known: zero, not unknown.
-        Operation::CountTokens => Reading { usage: FREE, usage_is_final: true, completed: true, ..Reading::default() },
+        Operation::CountTokens => Reading::counted(FREE),
     };
     let Some(error) = reading.error.clone() else {
         return Ok(Answer::Whole(Box::new(Whole { status, headers, body, reading })));

@@ -154,7 +154,7 @@ impl Relay {
         let timer = Box::pin(tokio::time::sleep_until((now + idle).min(ticket.deadline()).into()));
         let abort = Box::pin(app.abort.clone().cancelled_owned());
         // Only an estimate needs the request, and only where the provider has not counted it.
-        let wants_prompt = reader.reading().usage.input.unwrap_or(0) == 0;
+        let wants_prompt = reader.reading().usage().input.unwrap_or(0) == 0;
         ticket.prompt = ticket.prompt.take().filter(|_| wants_prompt).map(Prompt::compact);
         let live = Box::new(Live { ticket, reader, upstream, idle, timer, abort });
         let mut relay = Self { ready: held, live: Some(live), tail: None, burst: Burst::new(now) };
@@ -172,7 +172,7 @@ impl Relay {
             let Some(live) = self.live.take() else { return };
             let tail = live.settle(&self.ready, &End::Closed);
             self.tail = Some((tail, Box::pin(tokio::time::sleep(TAIL_TIME))));
-        } else if !live.ticket.is_checkpointed() && live.reader.reading().usage.is_known() {
+        } else if !live.ticket.is_checkpointed() && live.reader.reading().usage().is_known() {
             account::apply(&mut live.ticket.receipt, live.reader.reading());
             live.ticket.checkpoint();
         }

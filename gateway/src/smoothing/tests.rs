@@ -33,7 +33,9 @@ fn read(format: Format, stream: &[u8]) -> Reading {
     reader.push(Bytes::copy_from_slice(stream));
     reader.finish();
     // The number of events is what smoothing changes.
-    Reading { events: 0, ..reader.reading().clone() }
+    let mut reading = reader.reading().clone();
+    reading.events = 0;
+    reading
 }
 
 /// The texts of a stream's deltas, found by another reader of JSON than the one under test.

@@ -86,7 +86,7 @@ fn a_zero_in_the_last_event_does_not_undo_the_first() {
         output: Some(12),
         reasoning: None,
     };
-    assert_eq!(reading.usage, usage);
+    assert_eq!(reading.usage(), usage);
     assert!(reading.completed && reading.usage_is_final && reading.error.is_none());
     assert!(reading.raw_usage.unwrap().contains(r#""input_tokens":25"#));
 }
@@ -94,7 +94,7 @@ fn a_zero_in_the_last_event_does_not_undo_the_first() {
 #[test]
 fn a_cut_stream_keeps_what_was_seen_and_is_not_complete() {
     let reading = read(&format!("{START}{BLOCK}{TEXT}"));
-    assert_eq!((reading.usage.input, reading.usage.output), (Some(165), Some(1)));
+    assert_eq!((reading.usage().input, reading.usage().output), (Some(165), Some(1)));
     assert!(!reading.completed && !reading.usage_is_final && reading.stop_reason.is_none());
 }
 
@@ -129,14 +129,14 @@ fn a_body_that_is_no_message_is_an_error() {
         assert!(reading.error.is_some() && !reading.completed && !reading.has_content, "{body}");
     }
     let reading = read_body(Format::Anthropic, b" \n{\"content\":[],\"stop_reason\":\"end_turn\",\"usage\":{}}");
-    assert!(reading.completed && !reading.usage.is_known() && reading.raw_usage.as_deref() == Some("{}"));
+    assert!(reading.completed && !reading.usage().is_known() && reading.raw_usage.as_deref() == Some("{}"));
 }
 
 #[test]
 fn a_plain_body_in_place_of_a_stream_is_read_as_one() {
     let body = "{\n \"content\": [{\"type\":\"text\",\"text\":\"hi\"}],\n \"model\": \"m\", \"stop_reason\": \"end_turn\",\n \"usage\": {\"input_tokens\": 3, \"output_tokens\": 2}\n}";
     let reading = read(body);
-    assert!(reading.completed && reading.usage.output == Some(2) && reading.text_chars == 2);
+    assert!(reading.completed && reading.usage().output == Some(2) && reading.text_chars == 2);
     let reading =
         read("{\n \"type\": \"error\",\n \"error\": {\"type\": \"overloaded_error\", \"message\": \"m\"}\n}\n");
     assert_eq!(reading.error.unwrap().kind, "overloaded_error");

@@ -39,6 +39,7 @@ pub(crate) fn read_chunk(chunk: &Object<'_>, reading: &mut Reading) -> bool {
     {
         // The last one counts, taken whole: fields come and go.
         reading.usage = usage::normalise(&object);
+        reading.usage_is_behind = false;
         reading.usage_is_final = true;
         let verbatim = reading.raw_usage.get_or_insert_default();
         verbatim.clear();

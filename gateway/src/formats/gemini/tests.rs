@@ -70,7 +70,7 @@ fn both_forms_of_stream_are_read() {
         output: Some(10),
         reasoning: Some(6),
     };
-    assert_eq!(reading.usage, usage);
+    assert_eq!(reading.usage(), usage);
     assert!(read(&[TEXT, END, TEXT]).completed, "content after the end does not undo it");
     assert!(!read(&[TEXT, THOUGHT]).completed);
     assert!(!read(&[END, ERROR]).completed);

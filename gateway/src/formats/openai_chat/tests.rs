@@ -144,7 +144,7 @@ fn usage_is_found_wherever_it_stands() {
     ] {
         let zeros = r#"data: {"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0}}"#;
         let reading = read(&format!("{ROLE}{TEXT}data: {chunk}\n\n{zeros}\n\n{DONE}"));
-        assert_eq!((reading.usage.input, reading.usage.output), (Some(9), Some(4)), "{chunk}");
+        assert_eq!((reading.usage().input, reading.usage().output), (Some(9), Some(4)), "{chunk}");
         assert_eq!(reading.raw_usage.as_deref(), Some(usage));
     }
 }
@@ -286,5 +286,7 @@ fn a_body_that_is_no_completion_is_an_error() {
         Format::OpenaiChat,
         b"\n\n{\"error\":null,\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}",
     );
-    assert!(reading.completed && reading.text_chars == 1 && reading.usage == Usage::UNKNOWN && !reading.usage_is_final);
+    assert!(
+        reading.completed && reading.text_chars == 1 && reading.usage() == Usage::UNKNOWN && !reading.usage_is_final
+    );
 }

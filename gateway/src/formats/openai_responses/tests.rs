@@ -55,7 +55,10 @@ fn the_terminal_event_says_how_it_ended() {
     let usage = ",\"usage\":{\"input_tokens\":9,\"input_tokens_details\":{\"cached_tokens\":4},\"output_tokens\":3}";
     let reading = read(&format!("{CREATED}{TEXT}{}", end("completed", usage)));
     assert!(reading.completed && reading.usage_is_final);
-    assert_eq!((reading.usage.input, reading.usage.fresh_input, reading.usage.output), (Some(9), Some(5), Some(3)));
+    assert_eq!(
+        (reading.usage().input, reading.usage().fresh_input, reading.usage().output),
+        (Some(9), Some(5), Some(3))
+    );
     let cut = ",\"incomplete_details\":{\"reason\":\"max_output_tokens\"}";
     let reading = read(&format!("{CREATED}{TEXT}{}", end("incomplete", cut)));
     assert!(reading.completed && reading.stop_reason.as_deref() == Some("max_output_tokens"));

@@ -118,7 +118,7 @@ fn note_failure(ticket: &mut Ticket, failure: &Failure, verdict: classify::Verdi
     let (request_id, endpoint) = (ticket.id(), &ticket.receipt.endpoint);
     tracing::warn!(%request_id, endpoint, class = %note.class, reason, status, "attempt failed");
     if let (Some(event), Some(reading)) = (ticket.candidate_mut(), &failure.reading) {
-        event.usage = reading.usage;
+        event.usage = reading.usage();
     }
     ticket.unreadable(failure.class, failure.unread());
     ticket.candidate_failed(note, reason, failure.blame(verdict, pause));
