@@ -7,7 +7,6 @@ mod broker;
 mod consume;
 mod gather;
 mod decode;
-mod price;
 mod rows;
 mod plan;
 pub mod protocol;
@@ -20,6 +19,7 @@ mod position;
 mod record;
 
 mod migrate;
+pub mod reprice;
 mod pipeline;
 mod health;
 mod metrics;

@@ -144,7 +144,8 @@ async fn applied(client: &Client) -> Result<BTreeMap<String, String>, Failure> {
 /// The price book as a table. Its token is its content: the same book is written once, a new one replaces the rows of the
 /// old with the same keys.
 async fn fill_prices(shared: &Shared) -> Result<(), Failure> {
-    let token = format!("{}:{}", PriceRow::TABLE, checksum(schemas::price::BUILTIN.as_bytes()));
+    let entries: String = shared.book.entries().iter().map(schemas::price::Price::to_toml).collect();
+    let token = format!("{}:{}", PriceRow::TABLE, checksum(entries.as_bytes()));
     let rows = PriceRow::of(&shared.book, Timestamp::now());
     within(shared.writer.inserter().insert(&token, &rows)).await?;
     // So that a join without FINAL sees each entry once.

@@ -112,6 +112,11 @@ impl Factor {
     /// The list price itself.
     pub const ONE: Self = Self(FACTOR_SCALE);
 
+    /// The factor from units of 1e-9, as stored; what no factor can be counts as nearest to it.
+    pub fn from_nano(nano: i64) -> Self {
+        Self(i128::from(nano).clamp(0, 1_000_000 * FACTOR_SCALE))
+    }
+
     /// The number in units of 1e-9, as `Decimal(18, 9)` stores it.
     pub fn as_nano(self) -> i64 {
         // Bounded by a million in the constructor, so it always fits.

@@ -23,6 +23,9 @@ mod accounting;
 /// Every kind of token, tier, fee and multiplier, in every format, costs what was worked out by hand.
 mod bills;
 
+/// A period can be priced again: what was recorded stays, and what differs stands beside it.
+mod repricing;
+
 /// Where the provider reports no usage, an estimate stands in its place and says that it is one.
 mod estimate;
 

@@ -7,14 +7,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use schemas::events::{Body, Event, Head};
-use schemas::price::Book;
+use schemas::price::{Billed, Book};
 use schemas::progress::SeqSet;
 use schemas::time::Timestamp;
 use uuid::Uuid;
 
 use crate::consume::Message;
 use crate::decode::{self, Identity, Poison};
-use crate::price;
 use crate::rows::{BodiesRow, CandidateRow, DeadLetterRow, OpenedRow, Recording, RequestRow, Stage};
 
 /// Rows of one table by the UTC day that their partition in ClickHouse is named by.
@@ -120,7 +119,7 @@ impl Plan {
         let recording = Recording { head: &head, recorded_at: context.recorded_at };
         match body {
             Body::Terminal(receipt) => {
-                let priced = price::price(context.book, &receipt);
+                let priced = context.book.bill(&Billed::from(&*receipt));
                 self.tally.unpriced += u64::from(priced.unpriced);
                 let day = receipt.received_at.day();
                 push(&mut self.requests, day, RequestRow::new(recording, *receipt, priced), origin);

@@ -2,11 +2,11 @@
 
 use clickhouse::Row;
 use schemas::events::Receipt;
+use schemas::price::Priced;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Recording, TableRow};
-use crate::price::Priced;
 
 /// One row of `requests`.
 #[derive(Debug, Row, Serialize)]

@@ -23,6 +23,7 @@ fn every_row_has_exactly_the_columns_of_its_table() {
     check::<BodiesRow>();
     check::<DeadLetterRow>();
     check::<PriceRow>();
+    check::<crate::reprice::AdjustmentRow>();
 }
 
 #[test]

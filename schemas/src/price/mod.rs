@@ -3,6 +3,7 @@
 //! Prices are US dollars per million tokens with at most six fractional digits, hence whole pico-dollars per token: a
 //! request's cost is a sum of integer products, exact but for the key's multiplier (see [`crate::money`]).
 
+mod bill;
 mod find;
 mod read;
 mod write;
@@ -12,6 +13,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+pub use bill::{Billed, Priced};
 pub use find::Fit;
 pub use read::InvalidBook;
 pub use write::per_million;

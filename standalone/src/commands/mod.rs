@@ -7,6 +7,7 @@ mod demo;
 mod up;
 mod check;
 mod prices;
+mod reprice;
 mod simulate;
 mod supervise;
 
@@ -33,6 +34,7 @@ enum Command {
     Up(up::Arguments),
     Check(check::Arguments),
     Prices(prices::Arguments),
+    Reprice(reprice::Arguments),
     Simulate(simulate::Arguments),
     #[command(hide = true)]
     Clickhouse(clickhouse::Arguments),
@@ -67,6 +69,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Up(arguments) => on_runtime(up::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
         Command::Prices(arguments) => prices::run(arguments),
+        Command::Reprice(arguments) => on_runtime(reprice::run(arguments)),
         Command::Simulate(arguments) => on_runtime(simulate::run(arguments)),
         Command::Clickhouse(arguments) => on_runtime(async {
             clickhouse::command(arguments).await.map_err(|error| Failure::Failed(error.to_string()))

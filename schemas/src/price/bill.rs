@@ -1,0 +1,65 @@
+//! What a request costs, by the book that was valid when it arrived.
+
+use super::Book;
+use crate::events::Receipt;
+use crate::money::{Factor, Pico};
+use crate::time::Timestamp;
+use crate::usage::Usage;
+
+/// What a bill depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Billed<'a> {
+    /// Configured name of the provider that answered.
+    pub provider: &'a str,
+    /// What the provider was asked for.
+    pub model_upstream: &'a str,
+    /// What the provider says has answered.
+    pub model_reported: &'a str,
+    /// The catalogue's name (W15: an alias costs what its model costs).
+    pub model: &'a str,
+    /// When the request arrived.
+    pub received_at: Timestamp,
+    /// What it used.
+    pub usage: &'a Usage,
+    /// The key's factor on the list price.
+    pub multiplier: Factor,
+}
+
+impl<'a> From<&'a Receipt> for Billed<'a> {
+    fn from(receipt: &'a Receipt) -> Self {
+        Self {
+            provider: &receipt.provider,
+            model_upstream: &receipt.model_upstream,
+            model_reported: &receipt.model_reported,
+            model: &receipt.model,
+            received_at: receipt.received_at,
+            usage: &receipt.usage,
+            multiplier: receipt.cost_multiplier,
+        }
+    }
+}
+
+/// The outcome of pricing a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Priced {
+    /// The exact cost; `None` when usage or price is unknown.
+    pub cost: Option<Pico>,
+    /// The entry used; empty when none fits.
+    pub price_id: String,
+    /// Whether tokens were counted that no price could be found for.
+    pub unpriced: bool,
+}
+
+impl Book {
+    /// Prices a request.
+    pub fn bill(&self, billed: &Billed<'_>) -> Priced {
+        let models = [billed.model_upstream, billed.model_reported, billed.model];
+        let entry = self.find(billed.provider, &models, billed.received_at);
+        let cost = entry.and_then(|entry| entry.cost(billed.usage, billed.multiplier));
+        Priced {
+            cost,
+            price_id: entry.map(|entry| entry.id.clone()).unwrap_or_default(),
+            unpriced: cost.is_none() && billed.usage.is_known(),
+        }
+    }
+}
