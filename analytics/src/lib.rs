@@ -9,6 +9,8 @@ mod error;
 mod params;
 mod clickhouse;
 mod queries;
+mod audit;
+mod tellings;
 mod endpoints;
 mod exposition;
 mod server;
@@ -26,9 +28,13 @@ use tokio_util::sync::CancellationToken;
 use crate::clickhouse::ClickHouse;
 use crate::exposition::Exposition;
 use crate::server::{App, Token};
+use crate::tellings::Teller;
 
 /// How long answers that are being computed may still take after the service was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long a terminal event may take to its row before its request counts as overdue.
+const ARRIVAL: Duration = Duration::from_secs(60);
 
 /// Why the service could not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +73,11 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let clickhouse =
         ClickHouse::new(&config.clickhouse).map_err(|reason| Error::Secret { key: "clickhouse.password", reason })?;
     let (exposition, refresher) = Exposition::new(&config, clickhouse.clone())?;
-    let app = Arc::new(App { clickhouse, exposition, token });
+    let teller = Teller::new(config.nats.clone());
+    let gateway = &config.gateway;
+    // Beside the answer itself: what is read on after a client has left, and the way of the last event.
+    let request_time_max = gateway.timeouts.total.0 + gateway.drain.time.0 + ARRIVAL;
+    let app = Arc::new(App { clickhouse, exposition, token, teller, request_time_max });
 
     tracing::info!(%address, authenticated = app.token.is_some(), "analytics is listening");
     let stopping = shutdown.clone();

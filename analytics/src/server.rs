@@ -18,6 +18,7 @@ use crate::endpoints;
 use crate::error::Error;
 use crate::exposition::Exposition;
 use crate::queries;
+use crate::tellings::Teller;
 
 /// The only paths that answer without a token: they say nothing about anybody's use.
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
@@ -32,6 +33,10 @@ pub struct App {
     pub exposition: Exposition,
     /// Who may ask; `None` on a loopback address without a configured token.
     pub token: Option<Token>,
+    /// What gateways and recorders tell in NATS.
+    pub teller: Teller,
+    /// The longest that a request can take to its last row.
+    pub request_time_max: Duration,
 }
 
 /// What the app is to handlers.
@@ -68,6 +73,7 @@ pub fn routes(app: Arc<App>) -> Router {
         .route("/v1/providers", get(endpoints::providers::answer))
         .route("/v1/requests", get(endpoints::requests::answer))
         .route("/v1/requests/{id}", get(endpoints::request::answer))
+        .route("/v1/audit", get(endpoints::audit::answer))
         .route("/openapi.json", get(endpoints::openapi::answer))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthy))

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`events::Opened`], [`events::Receipt`], [`events::Candidate`], [`events::Bodies`] | gateway, into its ledger | recorder, from NATS |
 //! | [`progress::Progress`] | recorder, into NATS KV | gateway (trims its ledger), analytics (audit) |
+//! | [`heads::LedgerHead`] | gateway, into NATS KV | analytics (audit) |
 //!
 //! Nothing here does I/O beyond reading a configuration file, and nothing here knows a client library.
 
@@ -16,6 +17,7 @@ pub mod events;
 pub mod pack;
 pub mod subjects;
 pub mod progress;
+pub mod heads;
 
 pub mod price;
 pub mod migrations;

@@ -55,6 +55,14 @@ pub struct SeqSet {
 }
 
 impl SeqSet {
+    /// The set of ranges `[first, last]` that are ascending and neither overlap nor touch; all numbers are above 0.
+    pub fn of_ranges(ranges: &[(u64, u64)]) -> Self {
+        match ranges.split_first() {
+            Some(((1, last), rest)) => Self { contiguous: *last, ahead: rest.to_vec() },
+            _ => Self { contiguous: 0, ahead: ranges.to_vec() },
+        }
+    }
+
     /// Whether the number is in the set.
     pub fn contains(&self, seq: u64) -> bool {
         if seq <= self.contiguous {

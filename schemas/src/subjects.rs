@@ -13,6 +13,9 @@ pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// The KV bucket in which recorders keep a [`crate::progress::Progress`] per partition.
 pub const PROGRESS_BUCKET: &str = "weir_v1_progress";
 
+/// The KV bucket in which gateways keep a [`crate::heads::LedgerHead`] per ledger, under its epoch.
+pub const LEDGERS_BUCKET: &str = "weir_v1_ledgers";
+
 /// `weir.v1.<kind>.<partition>`: where packs of one kind and partition are published.
 pub fn subject(kind: Kind, partition: u16) -> String {
     format!("weir.v1.{kind}.{partition}")

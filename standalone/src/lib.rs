@@ -5,6 +5,7 @@ pub mod demo;
 pub mod stack;
 pub mod simulate;
 pub mod prices;
+pub mod audit;
 
 pub mod terminal;
 

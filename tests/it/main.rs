@@ -53,6 +53,9 @@ mod shutdown;
 /// Analytics answers what ClickHouse holds.
 mod analytics;
 
+/// The audit tells what is stored, on its way, missing and unknown, and never calls clean what it cannot know.
+mod audit;
+
 /// The vendors' own clients work, and count what the bill counts.
 mod sdk;
 

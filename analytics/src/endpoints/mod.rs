@@ -10,4 +10,5 @@ pub mod failures;
 pub mod providers;
 pub mod requests;
 pub mod request;
+pub mod audit;
 pub mod openapi;

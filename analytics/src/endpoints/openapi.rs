@@ -21,6 +21,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::audit::{Checks, Sums};
     use crate::queries::{Bodies, Candidate, Costs, Failures, Latency, Opened, PriceTier, Providers, Request, Usage};
 
     fn document() -> Value {
@@ -60,6 +61,8 @@ mod tests {
         check::<Candidate>("Candidate");
         check::<Bodies>("Bodies");
         check::<PriceTier>("PriceTier");
+        check::<Sums>("AuditSums");
+        check::<Checks>("AuditChecks");
     }
 
     #[test]

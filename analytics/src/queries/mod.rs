@@ -4,10 +4,12 @@ mod cells;
 mod aggregates;
 mod tables;
 mod totals;
+mod audit;
 mod statement;
 
 pub use aggregates::{Costs, Failures, Grouped, Latency, Providers, Usage};
-pub use cells::Text;
+pub use audit::{HeldRun, Recorded, checks, held, sums};
+pub use cells::{Money, Text};
 pub use statement::{Statement, Value};
 pub use tables::{Bodies, Candidate, Opened, PriceTier, Request};
 pub use totals::{CandidateTotals, Partition, RequestTotals, TokenTotals};

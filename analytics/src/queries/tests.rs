@@ -68,6 +68,10 @@ fn every_parameter_of_a_statement_is_bound_and_no_other() {
         of_request(include_str!("opened.sql"), id, 1),
         of_request(include_str!("bodies.sql"), id, 1),
         of_days(include_str!("candidate_totals.sql"), &days),
+        audit::events(&Recorded::Since(now())),
+        audit::events(&Recorded::Before(now(), &[id].into())),
+        audit::sums_of(asked.range),
+        audit::checks_of(asked.range, now()),
     ] {
         let mut named: Vec<&str> =
             statement.sql.split('{').skip(1).filter_map(|rest| rest.split_once(':').map(|(name, _)| name)).collect();

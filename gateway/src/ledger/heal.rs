@@ -63,8 +63,8 @@ impl Fate {
         if !caught_up {
             return Ranges::new();
         }
-        let missing = set_of(&self.outstanding(partition));
-        let lost = missing.without(&set_of(&missing.without(&suspects)));
+        let missing = SeqSet::of_ranges(&self.outstanding(partition));
+        let lost = missing.without(&SeqSet::of_ranges(&missing.without(&suspects)));
         self.suspects.insert(partition, missing);
         lost
     }
@@ -73,13 +73,6 @@ impl Fate {
         let nothing = SeqSet::default();
         let committed = self.committed.get(&partition).unwrap_or(&nothing);
         self.acked.get(&partition).map_or_else(Ranges::new, |acked| acked.without(committed))
-    }
-}
-
-fn set_of(ranges: &[(u64, u64)]) -> SeqSet {
-    match ranges.split_first() {
-        Some(((1, last), rest)) => SeqSet { contiguous: *last, ahead: rest.to_vec() },
-        _ => SeqSet { contiguous: 0, ahead: ranges.to_vec() },
     }
 }
 

@@ -14,6 +14,7 @@ mod writer;
 mod cursor;
 mod packer;
 mod heal;
+mod heads;
 mod ship;
 
 pub use recovery::RecoveryError;
@@ -163,6 +164,16 @@ impl Ledger {
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The gateway's name.
+    pub(crate) fn gateway(&self) -> &str {
+        &self.gateway
+    }
+
+    /// Last number given, per partition.
+    pub(crate) fn last_seq(&self) -> BTreeMap<u16, u64> {
+        self.lock().last_seq().clone()
     }
 
     pub(crate) fn tail(&self) -> Tail {

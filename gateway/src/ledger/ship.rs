@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Ledger;
 use super::cursor::Cursor;
+use super::heads::Teller;
 use super::heal::{self, Fate, Ranges};
 use super::packer::{Pack, Packer};
 use crate::metrics::Metrics;
@@ -99,7 +100,9 @@ async fn ship(options: ShipperOptions, connected: Arc<AtomicBool>) {
             again: RefCell::default(),
             wake: Notify::new(),
         };
-        tokio::join!(follow(&line, &shutdown), line.send_all(&shutdown));
+        let mut teller = Teller::new(&ledger, &context, nats.replicas);
+        tokio::join!(follow(&line, &mut teller, &shutdown), line.send_all(&shutdown));
+        teller.tell(true).await;
     };
     let deadline = async {
         shutdown.cancelled().await;
@@ -297,8 +300,9 @@ impl Line<'_> {
 }
 
 /// Follows the recorder: removes what is committed, and finds what NATS has lost.
-async fn follow(line: &Line<'_>, shutdown: &CancellationToken) {
+async fn follow(line: &Line<'_>, teller: &mut Teller<'_>, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
+        teller.tell(false).await;
         match tokio::time::timeout(ACK_TIMEOUT * 2, look(line, line.nats.partitions)).await {
             Ok(Ok(lost)) => line.send_again(&lost),
             Ok(Err(error)) => tracing::debug!(%error, "the recorder's progress cannot be read yet"),

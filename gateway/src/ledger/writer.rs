@@ -177,6 +177,11 @@ impl Writer {
         Ok(self.limits.body_reserve_bytes)
     }
 
+    /// Last number given, per partition.
+    pub(super) fn last_seq(&self) -> &BTreeMap<u16, u64> {
+        &self.last_seq
+    }
+
     /// Writes a checkpoint; it takes no number.
     pub(super) fn checkpoint(&mut self, request_id: Uuid, so_far: &Receipt) -> Result<(), AppendError> {
         self.control(record::CHECKPOINT, &Checkpoint { request_id, so_far })

@@ -6,6 +6,7 @@ mod stop;
 mod demo;
 mod up;
 mod check;
+mod audit;
 mod prices;
 mod reprice;
 mod simulate;
@@ -33,6 +34,7 @@ enum Command {
     Demo(demo::Arguments),
     Up(up::Arguments),
     Check(check::Arguments),
+    Audit(audit::Arguments),
     Prices(prices::Arguments),
     Reprice(reprice::Arguments),
     Simulate(simulate::Arguments),
@@ -51,6 +53,9 @@ pub enum Failure {
     /// The command could not do its work; exit code 1.
     #[error("{0}")]
     Failed(String),
+    /// The answer is not final yet; exit code 2.
+    #[error("{0}")]
+    Pending(String),
 }
 
 impl Failure {
@@ -58,6 +63,7 @@ impl Failure {
         match self {
             Self::Configuration(_) => ExitCode::from(BAD_USAGE),
             Self::Failed(_) => ExitCode::from(1),
+            Self::Pending(_) => ExitCode::from(2),
         }
     }
 }
@@ -68,6 +74,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Up(arguments) => on_runtime(up::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Audit(arguments) => on_runtime(audit::run(arguments)),
         Command::Prices(arguments) => prices::run(arguments),
         Command::Reprice(arguments) => on_runtime(reprice::run(arguments)),
         Command::Simulate(arguments) => on_runtime(simulate::run(arguments)),
