@@ -13,6 +13,7 @@ use crate::clients::Clients;
 use crate::health::Health;
 use crate::ledger::{Ledger, Options, RecoveryError};
 use crate::metrics::Metrics;
+use crate::peers::Peers;
 use crate::pipeline::Flood;
 use crate::upstream::client;
 
@@ -41,6 +42,8 @@ pub(crate) struct App {
     pub(crate) clients: Clients,
     pub(crate) catalog: Catalog,
     pub(crate) health: Health,
+    /// What the other gateways know.
+    pub(crate) peers: Arc<Peers>,
     pub(crate) http: reqwest::Client,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) metrics: Arc<Metrics>,
@@ -69,6 +72,7 @@ impl App {
             clients: Clients::build(&config.clients)?,
             capture: Capture::new(config.gateway.capture, catalog.secrets(), output),
             health: Health::new(catalog.health_specs()),
+            peers: Arc::new(Peers::new(ledger.epoch())),
             catalog,
             http: client::build(&config.gateway.timeouts)?,
             ledger,

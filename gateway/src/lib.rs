@@ -12,6 +12,7 @@ mod classify;
 mod smoothing;
 mod capture;
 pub mod ledger;
+pub mod peers;
 
 mod app;
 mod catalog;
@@ -54,6 +55,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationTok
         grace,
     })
     .map_err(StartError::Shipper)?;
+    let sharing = tokio::spawn(peers::link(Arc::clone(&app.peers), config.nats.clone()));
     let syncing = tokio::spawn(app::sync_periodically(Arc::clone(&ledger)));
     let ops = tokio::spawn(ops::serve(listeners.ops, Arc::clone(&app), shipper.connected()));
 
@@ -63,6 +65,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationTok
     connections.finish(Duration::from_secs(2)).await;
     shipping.cancel();
     shipper.finished().await;
+    sharing.abort();
     syncing.abort();
     ops.abort();
     Ok(())

@@ -16,6 +16,9 @@ pub const PROGRESS_BUCKET: &str = "weir_v1_progress";
 /// The KV bucket in which gateways keep a [`crate::heads::LedgerHead`] per ledger, under its epoch.
 pub const LEDGERS_BUCKET: &str = "weir_v1_ledgers";
 
+/// The KV bucket in which running gateways tell each other what all of them should know, a key per topic and gateway.
+pub const PEERS_BUCKET: &str = "weir_v1_peers";
+
 /// `weir.v1.<kind>.<partition>`: where packs of one kind and partition are published.
 pub fn subject(kind: Kind, partition: u16) -> String {
     format!("weir.v1.{kind}.{partition}")

@@ -32,6 +32,9 @@ mod estimate;
 /// A caller gets an answer whenever anybody can give one, nobody is hammered, and every try has its row.
 mod failover;
 
+/// Running gateways know what any of them has learned, and need nobody to work alone.
+mod peers;
+
 /// An answer that breaks is recorded as broken, and never looks complete.
 mod interruption;
 

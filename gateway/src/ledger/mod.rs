@@ -18,6 +18,7 @@ mod heads;
 mod ship;
 
 pub use recovery::RecoveryError;
+pub(crate) use ship::connect_nats;
 pub use ship::{ShipperOptions, spawn_shipper};
 pub use writer::AppendError;
 

@@ -121,7 +121,7 @@ async fn ship(options: ShipperOptions, connected: Arc<AtomicBool>) {
 async fn connect(nats: &Nats, connected: Arc<AtomicBool>, stop: &CancellationToken) -> Option<jetstream::Context> {
     let mut backoff = Backoff::default();
     let client = loop {
-        match client(nats, Arc::clone(&connected)).await {
+        match connect_nats(nats, Arc::clone(&connected)).await {
             Ok(client) => break client,
             // Only a wrong address or credentials file ends here: an absent server is retried inside the client.
             Err(error) => tracing::error!(%error, "cannot use the configured NATS address; trying again"),
@@ -140,7 +140,8 @@ async fn connect(nats: &Nats, connected: Arc<AtomicBool>, stop: &CancellationTok
     Some(context)
 }
 
-async fn client(nats: &Nats, connected: Arc<AtomicBool>) -> Result<Client, async_nats::ConnectError> {
+/// A client that reconnects for ever, the first time included; `connected` tells whether it is connected right now.
+pub(crate) async fn connect_nats(nats: &Nats, connected: Arc<AtomicBool>) -> Result<Client, async_nats::ConnectError> {
     async_nats::ConnectOptions::new()
         .name("weir-gateway")
         .retry_on_initial_connect()
