@@ -139,6 +139,7 @@ impl Catalog {
             endpoint: target.endpoint.clone(),
             key: target.key.clone(),
             max_concurrent: target.max_concurrent,
+            fingerprint: target.secret.as_ref().map_or(0, fingerprint),
         })
     }
 
@@ -168,6 +169,12 @@ impl Catalog {
         candidates.sort_by_key(|candidate| candidate.priority);
         (!candidates.is_empty()).then(|| Arc::new(Listed { model: name.to_owned(), candidates }))
     }
+}
+
+/// 32 bits of a hash: too few to find a secret by, enough to tell one from its successor.
+fn fingerprint(secret: &Secret) -> u32 {
+    let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(secret.expose().as_bytes()).into();
+    u32::from_be_bytes([a, b, c, d])
 }
 
 fn endpoint_targets(provider: &Provider, endpoint: &Endpoint, path: &str, mistakes: &mut Vec<Mistake>) -> Vec<Target> {

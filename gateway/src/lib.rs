@@ -56,6 +56,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationTok
     })
     .map_err(StartError::Shipper)?;
     let sharing = tokio::spawn(peers::link(Arc::clone(&app.peers), config.nats.clone()));
+    let health = tokio::spawn(peers::share_health(Arc::clone(&app)));
     let syncing = tokio::spawn(app::sync_periodically(Arc::clone(&ledger)));
     let ops = tokio::spawn(ops::serve(listeners.ops, Arc::clone(&app), shipper.connected()));
 
@@ -65,6 +66,7 @@ pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationTok
     connections.finish(Duration::from_secs(2)).await;
     shipping.cancel();
     shipper.finished().await;
+    health.abort();
     sharing.abort();
     syncing.abort();
     ops.abort();

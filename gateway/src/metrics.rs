@@ -52,6 +52,8 @@ pub struct Metrics {
     bodies_dropped: IntCounterVec,
     resent: IntCounter,
     ledger_bytes: IntGauge,
+    peers: IntGauge,
+    peers_unreadable: IntCounter,
     breaker_state: IntGaugeVec,
     key_disabled: IntGaugeVec,
     key_cooldown: IntGaugeVec,
@@ -119,6 +121,11 @@ impl Metrics {
                 "Events sent again because NATS had lost them after acknowledging them.",
             )?,
             ledger_bytes: IntGauge::new("weir_ledger_bytes", "Bytes in all segments of the ledger.")?,
+            peers: IntGauge::new("weir_peers", "Other gateways that are heard of.")?,
+            peers_unreadable: IntCounter::new(
+                "weir_peers_unreadable_total",
+                "Words of other gateways that could not be taken in.",
+            )?,
             breaker_state: per_key("weir_breaker_state", "Breaker: 0 closed, 1 half-open (probing), 2 open.")?,
             key_disabled: per_key("weir_key_disabled", "1 while the provider refuses the key.")?,
             key_cooldown: per_key("weir_key_cooldown_seconds", "Time until a rate-limited key is used again.")?,
@@ -155,7 +162,7 @@ impl Metrics {
     }
 
     fn register(&self) -> Result<(), prometheus::Error> {
-        let all: [Box<dyn prometheus::core::Collector>; 20] = [
+        let all: [Box<dyn prometheus::core::Collector>; 22] = [
             Box::new(self.requests.clone()),
             Box::new(self.candidates.clone()),
             Box::new(self.active.clone()),
@@ -166,6 +173,8 @@ impl Metrics {
             Box::new(self.bodies_dropped.clone()),
             Box::new(self.resent.clone()),
             Box::new(self.ledger_bytes.clone()),
+            Box::new(self.peers.clone()),
+            Box::new(self.peers_unreadable.clone()),
             Box::new(self.breaker_state.clone()),
             Box::new(self.key_disabled.clone()),
             Box::new(self.key_cooldown.clone()),
@@ -241,6 +250,12 @@ impl Metrics {
         }
     }
 
+    /// Who is heard of now, and how much could not be taken in so far.
+    pub(crate) fn peers(&self, alive: usize, unreadable: u64) {
+        self.peers.set(i64::try_from(alive).unwrap_or(i64::MAX));
+        self.peers_unreadable.inc_by(unreadable.saturating_sub(self.peers_unreadable.get()));
+    }
+
     pub(crate) fn events_appended(&self, count: u64) {
         self.appended.inc_by(count);
     }
@@ -289,6 +304,7 @@ mod tests {
             endpoint: "e".to_owned(),
             key: key.to_owned(),
             max_concurrent,
+            fingerprint: 0,
         };
         let (metrics, health, now) =
             (Metrics::new(BTreeSet::new()).unwrap(), Health::new([key("a", 0), key("b", 7)]), Instant::now());

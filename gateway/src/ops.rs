@@ -17,6 +17,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, nats: Arc<Atomic
         let app = Arc::clone(&app);
         move || {
             app.metrics.health(&app.health.snapshot(Instant::now()));
+            app.metrics.peers(app.peers.alive(Instant::now()), app.peers.unreadable());
             let text = app.metrics.exposition();
             std::future::ready(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
         }

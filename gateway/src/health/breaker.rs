@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::BreakerState;
+use super::word::Shut;
 
 /// Results that are looked at.
 const WINDOW_RESULTS: usize = 20;
@@ -140,6 +141,35 @@ impl Breaker {
         let next_probe = now + interval;
         self.state = State::Open(Recovery { interval, next_probe, has_probed: false, successes: 0, failures: 0 });
         Some(Change::Opened(interval))
+    }
+
+    /// Until when nobody is let through, and the interval of the probes, unless it is closed.
+    pub(super) fn shut(&self) -> Option<Shut> {
+        match &self.state {
+            State::Open(recovery) => Some((recovery.next_probe, recovery.interval)),
+            State::Closed(_) => None,
+        }
+    }
+
+    /// Does as another gateway's breaker. What was let through before is judged no more if that opens or closes this one.
+    pub(super) fn obey(&mut self, order: Option<Shut>) {
+        let order = order.map(|(until, interval)| (until, interval.clamp(RECOVERY, RECOVERY_MAX)));
+        match (&mut self.state, order) {
+            (State::Closed(_), None) => {}
+            (State::Open(recovery), Some((until, interval))) => {
+                recovery.next_probe = until;
+                recovery.interval = interval;
+            }
+            (State::Open(_), None) => {
+                self.generation += 1;
+                self.state = State::Closed(VecDeque::with_capacity(WINDOW_RESULTS));
+            }
+            (State::Closed(_), Some((next_probe, interval))) => {
+                self.generation += 1;
+                let recovery = Recovery { interval, next_probe, has_probed: false, successes: 0, failures: 0 };
+                self.state = State::Open(recovery);
+            }
+        }
     }
 
     pub(super) fn state(&self, now: Instant) -> BreakerState {

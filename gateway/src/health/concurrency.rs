@@ -69,6 +69,22 @@ impl Concurrency {
         self.configured.is_none() && self.learned.is_some()
     }
 
+    /// What was learned, be it in force or not.
+    pub(super) fn learned(&self) -> Option<u32> {
+        self.learned
+    }
+
+    /// Another gateway has learned a limit. A lower one is news of a 429, which those under way may repeat.
+    pub(super) fn obey(&mut self, limit: u32, now: Instant) {
+        let limit = limit.clamp(LIMIT_MIN, LIMIT_MAX);
+        if self.learned.is_none_or(|known| limit < known) {
+            self.limited_at = Some(now);
+            self.lowered_at = Some(now);
+        }
+        self.samples.clear();
+        self.learned = Some(limit);
+    }
+
     pub(super) fn in_flight(&self) -> u32 {
         self.in_flight
     }

@@ -48,6 +48,16 @@ impl Cooldown {
         self.until = Some(self.until.map_or(until, |known| known.max(until)));
     }
 
+    /// Until when nobody is let through, be that past or not.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Another gateway was asked to wait.
+    pub(super) fn obey(&mut self, until: Instant) {
+        self.until = self.until.max(Some(until));
+    }
+
     pub(super) fn succeeded(&mut self, admitted: Instant) {
         if self.began.is_some_and(|began| admitted > began) {
             self.steps = 0;

@@ -13,6 +13,7 @@ mod target;
 
 mod fault;
 mod snapshot;
+mod word;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use std::time::Instant;
 
 pub use fault::{Fault, LimitKind, RateLimit, limit_kind};
 pub use snapshot::{BreakerState, Snapshot};
+pub use word::{Known, Moment, Word};
 
 use self::target::{Change, Pass, Target};
 
@@ -38,6 +40,8 @@ pub struct TargetSpec {
     pub key: String,
     /// Most requests at once; 0 learns it.
     pub max_concurrent: u32,
+    /// Of the key's secret: it tells another secret from the same one, and nothing else. 0 without a key.
+    pub fingerprint: u32,
 }
 
 /// The health of all targets.
@@ -101,8 +105,8 @@ struct Watched {
 
 impl Watched {
     fn new(spec: TargetSpec) -> Self {
-        let TargetSpec { provider, endpoint, key, max_concurrent } = spec;
-        Self { provider, endpoint, key, target: Mutex::new(Target::new(max_concurrent)) }
+        let TargetSpec { provider, endpoint, key, max_concurrent, fingerprint } = spec;
+        Self { provider, endpoint, key, target: Mutex::new(Target::new(max_concurrent, fingerprint)) }
     }
 
     fn is(&self, spec: &TargetSpec) -> bool {
@@ -151,7 +155,7 @@ impl Health {
     pub fn reconfigured(&self, targets: impl IntoIterator<Item = TargetSpec>) -> Self {
         let watched = |spec: TargetSpec| match self.targets.iter().find(|known| known.is(&spec)) {
             Some(known) => {
-                known.lock().reconfigure(spec.max_concurrent);
+                known.lock().reconfigure(spec.max_concurrent, spec.fingerprint);
                 Arc::clone(known)
             }
             None => Arc::new(Watched::new(spec)),
@@ -169,6 +173,34 @@ impl Health {
         match admitted {
             Ok(pass) => Admission::Admitted(Slot { watched: Arc::clone(watched), pass }),
             Err(skipped) => Admission::Skipped(skipped),
+        }
+    }
+
+    /// What the other gateways should know.
+    pub fn tell(&self, moment: Moment) -> Vec<Word> {
+        let word = |watched: &Arc<Watched>| {
+            let mut target = watched.lock();
+            let (known, fingerprint) = (target.tell(moment)?, target.fingerprint());
+            let (provider, endpoint, key) = (watched.provider.clone(), watched.endpoint.clone(), watched.key.clone());
+            Some(Word { provider, endpoint, key, fingerprint, known })
+        };
+        self.targets.iter().filter_map(word).collect()
+    }
+
+    /// Obeys what another gateway has decided. Targets that this one does not have, and secrets, are left out.
+    pub fn hear(&self, words: &[Word], moment: Moment) {
+        for word in words {
+            let named = |watched: &&Arc<Watched>| {
+                watched.provider == word.provider && watched.endpoint == word.endpoint && watched.key == word.key
+            };
+            let Some(watched) = self.targets.iter().find(named) else { continue };
+            let mut target = watched.lock();
+            let is_news = target.fingerprint() == word.fingerprint && target.hear(word.known, moment);
+            drop(target);
+            if is_news {
+                let Word { provider, endpoint, key, known, .. } = word;
+                tracing::info!(provider, endpoint, key, ?known, "another gateway has decided about this key");
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::word::Shut;
+
 /// From the refusal to the first request; doubled each time that is refused too.
 const PAUSE: Duration = Duration::from_secs(600);
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
@@ -54,6 +56,20 @@ impl Refusal {
     /// The key may be another one now.
     pub(super) fn forget(&mut self) {
         self.0 = None;
+    }
+
+    /// Until when nobody is let through, and the interval of the tries after that, if the key is refused.
+    pub(super) fn shut(&self) -> Option<Shut> {
+        self.0.as_ref().map(|refused| (refused.next_try, refused.interval))
+    }
+
+    /// Does as another gateway. What was sent before is no proof that the key is good.
+    pub(super) fn obey(&mut self, order: Option<Shut>, now: Instant) {
+        self.0 = order.map(|(next_try, interval)| Refused {
+            since: now,
+            interval: interval.clamp(PAUSE, PAUSE_MAX),
+            next_try,
+        });
     }
 
     pub(super) fn is_refused(&self) -> bool {

@@ -8,6 +8,7 @@ use super::cooldown::Cooldown;
 use super::fault::Fault;
 use super::refusal::Refusal;
 use super::snapshot::Condition;
+use super::word::{Journal, Known, Moment, Shared};
 use super::{SkipReason, Skipped};
 
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct Target {
     breaker: Breaker,
     cooldown: Cooldown,
     concurrency: Concurrency,
+    journal: Journal,
+    fingerprint: u32,
 }
 
 /// What a request that was admitted shows again at its end.
@@ -52,17 +55,20 @@ impl From<breaker::Change> for Change {
 }
 
 impl Target {
-    pub(super) fn new(max_concurrent: u32) -> Self {
+    pub(super) fn new(max_concurrent: u32, fingerprint: u32) -> Self {
         Self {
             refusal: Refusal::default(),
             breaker: Breaker::new(),
             cooldown: Cooldown::default(),
             concurrency: Concurrency::new(max_concurrent),
+            journal: Journal::default(),
+            fingerprint,
         }
     }
 
-    pub(super) fn reconfigure(&mut self, max_concurrent: u32) {
+    pub(super) fn reconfigure(&mut self, max_concurrent: u32, fingerprint: u32) {
         self.concurrency.reconfigure(max_concurrent);
+        self.fingerprint = fingerprint;
         self.refusal.forget();
     }
 
@@ -104,6 +110,46 @@ impl Target {
 
     pub(super) fn release(&mut self) {
         self.concurrency.release();
+    }
+
+    /// Of the secret in use.
+    pub(super) fn fingerprint(&self) -> u32 {
+        self.fingerprint
+    }
+
+    /// All that is known, after noting what was decided here.
+    pub(super) fn tell(&mut self, moment: Moment) -> Option<Known> {
+        self.journal.note(self.shared(), moment);
+        self.journal.known()
+    }
+
+    /// Obeys what other gateways have decided. Returns whether that was news.
+    pub(super) fn hear(&mut self, told: Known, moment: Moment) -> bool {
+        self.journal.note(self.shared(), moment);
+        let orders = self.journal.hear(told, moment);
+        if let Some(order) = orders.breaker {
+            self.breaker.obey(order);
+        }
+        if let Some(order) = orders.key {
+            self.refusal.obey(order, moment.now);
+        }
+        if let Some(until) = orders.cooling_until {
+            self.cooldown.obey(until);
+        }
+        if let Some(limit) = orders.limit {
+            self.concurrency.obey(limit, moment.now);
+        }
+        self.journal.obeyed(self.shared());
+        !orders.are_none()
+    }
+
+    fn shared(&self) -> Shared {
+        Shared {
+            breaker: self.breaker.shut(),
+            key: self.refusal.shut(),
+            cooling_until: self.cooldown.until(),
+            limit: self.concurrency.learned(),
+        }
     }
 
     pub(super) fn condition(&self, now: Instant) -> Condition {

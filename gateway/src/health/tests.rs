@@ -67,7 +67,13 @@ impl Bench {
 }
 
 fn spec(key: &str, max_concurrent: u32) -> TargetSpec {
-    TargetSpec { provider: "provider".to_owned(), endpoint: "endpoint".to_owned(), key: key.to_owned(), max_concurrent }
+    TargetSpec {
+        provider: "provider".to_owned(),
+        endpoint: "endpoint".to_owned(),
+        key: key.to_owned(),
+        max_concurrent,
+        fingerprint: 0,
+    }
 }
 
 fn limited(kind: LimitKind, retry_after: Option<Duration>) -> Fault {

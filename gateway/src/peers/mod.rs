@@ -5,11 +5,12 @@
 //! epoch of the gateway's ledger: no two running gateways share it, and a restarted one finds its own words again.
 
 mod link;
+mod health;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+pub(crate) use health::share_health;
 pub use link::link;
 
 /// Largest value of one topic, in bytes. NATS carries up to a megabyte.
@@ -144,6 +146,15 @@ impl Peers {
             true
         });
         told
+    }
+
+    /// How many other gateways run, as far as one can hear.
+    pub fn alive(&self, now: Instant) -> usize {
+        let state = self.lock();
+        let alive = state.theirs.iter().filter(|((_, instance), (_, at))| {
+            *instance != self.instance && now.saturating_duration_since(*at) < DEAD_AFTER
+        });
+        alive.map(|((_, instance), _)| instance).collect::<BTreeSet<_>>().len()
     }
 
     /// Changes whenever something was heard.
