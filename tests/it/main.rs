@@ -35,6 +35,9 @@ mod failover;
 /// Running gateways know what any of them has learned, and need nobody to work alone.
 mod peers;
 
+/// Several gateways with the same keys spare a sick one together.
+mod fleet;
+
 /// An answer that breaks is recorded as broken, and never looks complete.
 mod interruption;
 
