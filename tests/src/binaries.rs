@@ -19,6 +19,12 @@ fn build() -> PathBuf {
     let folder = tests.parent().and_then(|deps| deps.parent()).expect("the profile's folder under target").to_owned();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
     cargo.args(["build", "--quiet", "--bins", "-p", "weir", "-p", "gateway", "-p", "recorder", "-p", "analytics"]);
+    // Set by the cargo that runs the tests, for the tests: build scripts that look at them would run anew each time.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            cargo.env_remove(name);
+        }
+    }
     cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     cargo.arg("--target-dir").arg(folder.parent().expect("the target folder"));
     if folder.ends_with("release") {
