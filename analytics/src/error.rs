@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::clickhouse;
+use crate::live::LISTENERS_MAX;
 use crate::params;
 
 /// Everything that an API request can fail with.
@@ -34,6 +35,9 @@ pub enum Error {
     /// No request of that id was ever let in, or its rows are not stored yet.
     #[error("there is no request {0}: check the id; a request appears here within seconds of its end")]
     NoSuchRequest(uuid::Uuid),
+    /// Every place of the tail is taken, or the service is stopping.
+    #[error("too many listen already ({LISTENERS_MAX} can), or this service is stopping: try again shortly")]
+    TooManyListeners,
     /// The storage did not answer as it should.
     #[error(transparent)]
     ClickHouse(#[from] clickhouse::Error),
@@ -61,6 +65,7 @@ impl Error {
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
             Self::NoSuchRequest(_) => (StatusCode::NOT_FOUND, "no_such_request"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::TooManyListeners => (StatusCode::SERVICE_UNAVAILABLE, "too_many_listeners"),
             Self::ClickHouse(error) => match error {
                 clickhouse::Error::Unreachable(_) => (StatusCode::SERVICE_UNAVAILABLE, "clickhouse_unavailable"),
                 clickhouse::Error::NotMigrated(_) => (StatusCode::SERVICE_UNAVAILABLE, "clickhouse_not_migrated"),

@@ -11,6 +11,7 @@ mod clickhouse;
 mod queries;
 mod audit;
 mod tellings;
+mod live;
 mod endpoints;
 mod exposition;
 mod server;
@@ -74,10 +75,11 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         ClickHouse::new(&config.clickhouse).map_err(|reason| Error::Secret { key: "clickhouse.password", reason })?;
     let (exposition, refresher) = Exposition::new(&config, clickhouse.clone())?;
     let teller = Teller::new(config.nats.clone());
+    let (listeners, follower) = live::new(config.nats.clone(), &config.prices);
     let gateway = &config.gateway;
     // Beside the answer itself: what is read on after a client has left, and the way of the last event.
     let request_time_max = gateway.timeouts.total.0 + gateway.drain.time.0 + ARRIVAL;
-    let app = Arc::new(App { clickhouse, exposition, token, teller, request_time_max });
+    let app = Arc::new(App { clickhouse, exposition, token, teller, listeners, request_time_max });
 
     tracing::info!(%address, authenticated = app.token.is_some(), "analytics is listening");
     let stopping = shutdown.clone();
@@ -93,6 +95,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     tokio::select! {
         served = serve => served?,
         () = refresher.run() => {}
+        () = follower.run(shutdown) => {}
         () = overdue => tracing::warn!(drain_ms = DRAIN.as_millis(), "gave up waiting for answers in progress"),
     }
     Ok(())

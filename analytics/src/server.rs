@@ -17,6 +17,7 @@ use crate::clickhouse::ClickHouse;
 use crate::endpoints;
 use crate::error::Error;
 use crate::exposition::Exposition;
+use crate::live::Listeners;
 use crate::queries;
 use crate::tellings::Teller;
 
@@ -35,6 +36,8 @@ pub struct App {
     pub token: Option<Token>,
     /// What gateways and recorders tell in NATS.
     pub teller: Teller,
+    /// Who is told of requests as they end.
+    pub listeners: Arc<Listeners>,
     /// The longest that a request can take to its last row.
     pub request_time_max: Duration,
 }
@@ -74,6 +77,7 @@ pub fn routes(app: Arc<App>) -> Router {
         .route("/v1/requests", get(endpoints::requests::answer))
         .route("/v1/requests/{id}", get(endpoints::request::answer))
         .route("/v1/audit", get(endpoints::audit::answer))
+        .route("/v1/live", get(endpoints::live::answer))
         .route("/openapi.json", get(endpoints::openapi::answer))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthy))
@@ -98,8 +102,8 @@ async fn observe(State(app): Shared, request: Request, next: Next) -> Response {
     let endpoint = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let mut response = next.run(request).await;
     app.exposition.answered(endpoint.as_deref().unwrap_or("other"), response.status(), started.elapsed());
-    // What somebody spends is for who asked, not for caches on the way.
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // What somebody spends is for who asked, not for caches on the way; the dashboard's own files say otherwise.
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

@@ -59,6 +59,9 @@ mod shutdown;
 /// Analytics answers what ClickHouse holds.
 mod analytics;
 
+/// Requests are told as they end, to everybody who listens, and no slow listener costs anybody anything.
+mod live;
+
 /// The audit tells what is stored, on its way, missing and unknown, and never calls clean what it cannot know.
 mod audit;
 

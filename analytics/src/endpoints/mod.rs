@@ -11,4 +11,5 @@ pub mod providers;
 pub mod requests;
 pub mod request;
 pub mod audit;
+pub mod live;
 pub mod openapi;

@@ -89,6 +89,26 @@ pub struct Search {
     pub output: Output,
 }
 
+/// What `/v1/live` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// Which events are told.
+    pub filters: Vec<Filter>,
+}
+
+impl Live {
+    /// Reads a URL's query.
+    pub fn parse(query: &str) -> Result<Self, Error> {
+        let mut arguments = Arguments::new(query);
+        let (output, filters) = output_and_filters(&mut arguments)?;
+        arguments.finish()?;
+        match output {
+            Output::Json => Ok(Self { filters }),
+            Output::Csv | Output::Parquet => Err(Error::new("format", "what happens now is no file: leave it out")),
+        }
+    }
+}
+
 /// What `/v1/audit` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Audit {
