@@ -14,6 +14,7 @@ mod tellings;
 mod live;
 mod endpoints;
 mod exposition;
+mod dashboard;
 mod server;
 
 pub use telemetry::start as start_telemetry;

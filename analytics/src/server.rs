@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::clickhouse::ClickHouse;
+use crate::dashboard;
 use crate::endpoints;
 use crate::error::Error;
 use crate::exposition::Exposition;
@@ -85,6 +86,8 @@ pub fn routes(app: Arc<App>) -> Router {
         .fallback(|| async { Error::NotFound })
         .method_not_allowed_fallback(|| async { Error::MethodNotAllowed })
         .layer(from_fn_with_state(app.clone(), authenticate))
+        // Behind the layer above, which asks for the token: here is only the form to enter it.
+        .merge(dashboard::routes())
         .layer(from_fn_with_state(app.clone(), observe))
         .with_state(app)
 }

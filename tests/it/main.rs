@@ -62,6 +62,9 @@ mod analytics;
 /// Requests are told as they end, to everybody who listens, and no slow listener costs anybody anything.
 mod live;
 
+/// The dashboard is whole, small and guarded, and a person finds in it what the API says.
+mod dashboard;
+
 /// The audit tells what is stored, on its way, missing and unknown, and never calls clean what it cannot know.
 mod audit;
 

@@ -14,3 +14,4 @@ mod manifests;
 mod licences;
 mod prices;
 mod examples;
+mod vendored;

@@ -125,7 +125,7 @@ pub(super) fn stays(addresses: &Addresses) -> String {
     let _ = write!(
         text,
         r#"  gateway     http://{gateway}   metrics http://{gateway_ops}/metrics
-  analytics   http://{analytics}/v1/costs?group_by=client   metrics http://{analytics}/metrics
+  analytics   http://{analytics}/   API http://{analytics}/openapi.json   metrics http://{analytics}/metrics
   recorder    http://{recorder_ops}/metrics
   provider    http://{provider}/tally   (simulated)
   ClickHouse  {clickhouse}   database {database}
@@ -133,8 +133,24 @@ pub(super) fn stays(addresses: &Addresses) -> String {
   curl -N http://{gateway}/v1/messages -H 'x-api-key: {key}' -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' \
     -d '{{"model": "{model}", "max_tokens": 300, "stream": true, "messages": [{{"role": "user", "content": "How high is the water?"}}]}}'
   The same in the other dialects: /v1/chat/completions, /v1/responses, /v1beta/models/{gemini}:streamGenerateContent
-  curl '{clickhouse}/?database={database}' -d 'SELECT client, model, count(), sum(output_tokens), sum(cost_usd) FROM requests FINAL GROUP BY ALL FORMAT PrettyCompact'
 "#
     );
-    text
+    text + &last_hour(addresses)
+}
+
+/// The question that everybody asks first, asked in three ways.
+fn last_hour(addresses: &Addresses) -> String {
+    let Addresses { analytics, clickhouse, database, .. } = addresses;
+    let sql = "SELECT client, model, count() AS requests, sum(cost_usd) AS cost_usd FROM requests FINAL \
+               WHERE received_at >= now() - INTERVAL 1 HOUR GROUP BY client, model ORDER BY client, model \
+               FORMAT PrettyCompact";
+    format!(
+        r#"
+What did the last hour cost, by client and model?
+
+  in the browser   http://{analytics}/?from=-1h&by=client%2Cmodel
+  with curl        curl 'http://{analytics}/v1/costs?from=-1h&group_by=client,model&format=csv'
+  in SQL           curl '{clickhouse}/?database={database}' -d '{sql}'
+"#
+    )
 }
