@@ -82,7 +82,7 @@ export function overview(go) {
     // Each panel tells its own failure; here nobody may be left unheard.
     for (const one of [costs, usage, latency, groups]) one.catch(() => {});
     const loads = [
-      glance.load(signal, async () => figures(await costs, await usage, await latency, await books, state)),
+      glance.load(signal, async () => figures(await costs, await usage, await latency, books, state)),
       panels.spend.load(signal, async () => spend(await costs, (await groups)[0], state, step, signal)),
       panels.requests.load(signal, async () => outcomes(await usage)),
       panels.latency.load(signal, async () => latencies(await ask("latency", { interval: step }), state)),
@@ -96,8 +96,8 @@ export function overview(go) {
   return { title: "Overview", element, update };
 }
 
-function figure(name, value, note, tone) {
-  return h("div", { class: tone ? `figure ${tone}` : "figure" }, h("dt", {}, name), h("dd", {}, value), h("dd", { class: "note" }, note ?? ""));
+function figure(name, value, note) {
+  return h("div", { class: "figure" }, h("dt", {}, name), h("dd", {}, value), h("dd", { class: "note" }, note ?? ""));
 }
 
 function figures(costs, usage, latency, books, state) {
@@ -111,7 +111,13 @@ function figures(costs, usage, latency, books, state) {
   const cached = total(used, "cache_read_tokens");
   const missing = gaps(money_);
   const told = [missing.unpriced && `${count(missing.unpriced)} unpriced`, missing.unknownUsage && `${count(missing.unknownUsage)} of unknown usage`];
-  const judged = books instanceof Error ? "unknown" : books.state;
+  const audit = h("a", { href: write({ ...state, view: "audit", from: "-1h" }) }, "…");
+  // The audit asks the gateways too, and takes longer: the rest does not wait for it.
+  books.then((told) => {
+    const judged = told instanceof Error ? "unknown" : told.state;
+    audit.textContent = judged;
+    if (judged === "unclean") audit.closest(".figure")?.classList.add("bad");
+  });
   return h(
     "dl",
     { class: "figures" },
@@ -122,7 +128,7 @@ function figures(costs, usage, latency, books, state) {
     figure("Input tokens", titled(compact(input), count(input)), `${percent(share(cached, input))} from cache`),
     figure("Output tokens", titled(compact(output), count(output)), missing.estimated ? `≈ ${count(missing.estimated)} estimated` : "as providers report"),
     figure("First content, p50", duration(fast?.ttft_ms_p50), `p95 ${duration(fast?.ttft_ms_p95)}`),
-    figure("Books, last 15 min", h("a", { href: write({ ...state, view: "audit", from: "-1h" }) }, judged), "audit", judged === "unclean" ? "bad" : undefined),
+    figure("Books, last 15 min", audit, "events emitted and stored"),
   );
 }
 
