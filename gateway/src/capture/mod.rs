@@ -120,7 +120,7 @@ impl Output {
         let prepared = Prepared::new(id, Timestamp::now(), &Body::Bodies(Box::new(bodies)));
         match prepared.map_err(AppendError::from).and_then(|event| self.ledger.append(&[event])) {
             Ok(()) => self.metrics.events_appended(1),
-            Err(AppendError::Full) => self.metrics.bodies_dropped(BodyDrop::LedgerFull, 1),
+            Err(AppendError::Full | AppendError::DiskFull) => self.metrics.bodies_dropped(BodyDrop::LedgerFull, 1),
             Err(error) => {
                 tracing::warn!(%error, request_id = %id, "bodies are not kept");
                 self.metrics.bodies_dropped(BodyDrop::Failed, 1);

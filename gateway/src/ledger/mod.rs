@@ -10,6 +10,7 @@
 mod record;
 mod segments;
 mod recovery;
+mod spare;
 mod writer;
 mod cursor;
 mod packer;
@@ -144,7 +145,12 @@ impl Ledger {
 
     /// Whether a new request may be let in: always under `shed`, only while there is room under `refuse`.
     pub fn admits(&self) -> bool {
-        self.on_full == OnLedgerFull::Shed || self.lock().has_room()
+        !self.must_account() || self.lock().has_room()
+    }
+
+    /// Whether a request that cannot be written down must not be served.
+    pub(crate) fn must_account(&self) -> bool {
+        self.on_full == OnLedgerFull::Refuse
     }
 
     /// Bytes in all segments.

@@ -90,7 +90,8 @@ pub(super) fn scan(dir: &Path) -> Result<Scan, RecoveryError> {
                 Read::Short | Read::Broken if rest.is_empty() => break,
                 // Only the last segment can have been torn by a crash; in any other the disk has lost something.
                 Read::Short | Read::Broken if numbers.last() == Some(number) => {
-                    scan.torn_bytes = rest.len() as u64;
+                    // Zeros are spare room that was not used.
+                    scan.torn_bytes = if rest.iter().all(|byte| *byte == 0) { 0 } else { rest.len() as u64 };
                     truncate(&path, at as u64)?;
                     break;
                 }

@@ -68,7 +68,7 @@ pub(super) fn list(dir: &Path) -> Result<Vec<u64>, RecoveryError> {
     Ok(numbers)
 }
 
-/// Opens a segment for appending.
+/// Opens a segment for writing, at a place that the writer names.
 pub(super) fn open(dir: &Path, number: u64) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path(dir, number))
+    OpenOptions::new().create(true).truncate(false).write(true).open(path(dir, number))
 }

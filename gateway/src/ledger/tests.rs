@@ -208,9 +208,39 @@ fn a_full_ledger_keeps_room_for_what_was_let_in() {
         }
     }
     assert!(!ledger.admits());
-    for id in running.into_iter().take(100) {
-        ledger.append(&[terminal(id)]).unwrap();
+    // What is turned away meanwhile leaves an event where there is room, and takes none of what is kept for the others.
+    for _ in 0..200 {
+        let turned_away = Uuid::now_v7();
+        assert!(matches!(ledger.append(&[terminal(turned_away)]), Err(AppendError::Full)));
     }
+    for id in running.into_iter().take(50) {
+        ledger.append(&[candidate(id), terminal(id)]).unwrap();
+    }
+}
+
+#[test]
+fn the_room_kept_on_the_disk_becomes_a_segment_that_survives_a_death_and_ends_with_its_last_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let (before, within) = (Uuid::now_v7(), Uuid::now_v7());
+    ledger.append(&[opened(before)]).unwrap();
+    let spare_bytes = std::fs::metadata(dir.path().join("spare")).unwrap().len();
+    assert!(ledger.lock().begin_spare().unwrap());
+    let kept = segments::path(dir.path(), ledger.tail().segment);
+    assert_eq!(std::fs::metadata(&kept).unwrap().len(), spare_bytes, "its blocks are not given back");
+    ledger.append(&[terminal(before)]).unwrap();
+    ledger.append(&[opened(within)]).unwrap();
+    assert_eq!(std::fs::metadata(&kept).unwrap().len(), spare_bytes);
+    assert_eq!(seqs(&ledger), [1, 2, 3]);
+    drop(ledger);
+
+    let (ledger, recovered) = open(dir.path());
+    assert_eq!(recovered, Recovered { events: 3, torn_bytes: 0, settled: 1 });
+    assert!(ledger.lock().begin_spare().unwrap(), "a start with room takes it again");
+    assert!(std::fs::metadata(&kept).unwrap().len() < spare_bytes, "closed, it ends with its last record");
+    ledger.append(&[opened(Uuid::now_v7())]).unwrap();
+    assert!(!ledger.lock().begin_spare().unwrap(), "there is one");
+    assert_eq!(seqs(&ledger), [1, 2, 3, 4, 5]);
 }
 
 fn bodies(id: Uuid, bytes: usize) -> Prepared {

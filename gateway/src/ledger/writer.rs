@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use schemas::config::LedgerFsync;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 use super::packer::Boundary;
 use super::recovery::{RecoveryError, Scan};
+use super::spare::{self, Spare};
 use super::{Tail, record, segments};
 
 /// Why an event was not written.
@@ -21,6 +23,9 @@ pub enum AppendError {
     /// The bound is reached.
     #[error("the ledger is full: NATS or ClickHouse has been away for too long, or ledger_max_bytes is too small")]
     Full,
+    /// The disk is full.
+    #[error("the disk of the ledger is full: make room on it, and the ledger goes on by itself")]
+    DiskFull,
     /// The file system refused.
     #[error("the ledger cannot be written: {0}")]
     Io(#[from] io::Error),
@@ -73,7 +78,7 @@ const REQUEST_BYTES: u64 = 8 << 10;
 pub(super) struct Limits {
     max_bytes: u64,
     segment_bytes: u64,
-    /// Kept free for terminal events, so that what was let in can be settled.
+    /// Kept free for what remains to be said of requests that were let in, so that they can be settled.
     reserve_bytes: u64,
     /// What captured bodies may take: a share of their own, so that an outage finds room for what is billed.
     body_bytes: u64,
@@ -93,12 +98,23 @@ impl Limits {
     }
 }
 
+/// What a write may take.
+struct Claim {
+    /// This much must stay free beside it.
+    reserve_bytes: u64,
+    /// It may wait for the disk, where that is asked for.
+    durable: bool,
+    /// It may have the room that is kept on a full disk.
+    urgent: bool,
+}
+
 /// The writer; one per ledger, behind its lock.
 #[derive(Debug)]
 pub(super) struct Writer {
     dir: PathBuf,
     file: File,
     limits: Limits,
+    spare: Spare,
     fsync: LedgerFsync,
     /// Last number given, per partition.
     last_seq: BTreeMap<u16, u64>,
@@ -126,6 +142,7 @@ impl Writer {
             dir: dir.to_owned(),
             file,
             limits,
+            spare: Spare::keep(dir, limits.reserve_bytes),
             fsync,
             last_seq: scan.last_seq,
             segments,
@@ -152,7 +169,7 @@ impl Writer {
             record::write(&mut self.buffer, |out| event.seal_into(place, out))?;
         }
         let is_body = events.iter().all(|event| event.kind == Kind::Body);
-        self.write(self.reserve_bytes(events)?, !is_body)?;
+        self.write(self.claim(events)?)?;
         self.last_seq.insert(partition, seq);
         if let Some(info) = self.segments.last_mut() {
             info.saw(partition, seq);
@@ -162,19 +179,18 @@ impl Writer {
         Ok(())
     }
 
-    /// How much must stay free beside these events, which are in the buffer.
-    fn reserve_bytes(&self, events: &[Prepared]) -> Result<u64, AppendError> {
-        if events.iter().any(|event| event.settles) {
-            return Ok(0);
+    /// What these events, which are in the buffer, may take: those of a request that was let in more than others. A flood of
+    /// requests that are turned away must not take what is kept for them.
+    fn claim(&self, events: &[Prepared]) -> Result<Claim, AppendError> {
+        if events.iter().all(|event| event.kind == Kind::Body) {
+            let bodies: u64 = self.segments.iter().map(|info| info.body_bytes).sum();
+            if bodies + self.buffer.len() as u64 > self.limits.body_bytes {
+                return Err(AppendError::Full);
+            }
+            return Ok(Claim { reserve_bytes: self.limits.body_reserve_bytes, durable: false, urgent: false });
         }
-        if !events.iter().all(|event| event.kind == Kind::Body) {
-            return Ok(self.limits.reserve_bytes);
-        }
-        let bodies: u64 = self.segments.iter().map(|info| info.body_bytes).sum();
-        if bodies + self.buffer.len() as u64 > self.limits.body_bytes {
-            return Err(AppendError::Full);
-        }
-        Ok(self.limits.body_reserve_bytes)
+        let urgent = events.iter().all(|event| self.open.contains_key(&event.request_id));
+        Ok(Claim { reserve_bytes: if urgent { 0 } else { self.limits.reserve_bytes }, durable: true, urgent })
     }
 
     /// Last number given, per partition.
@@ -198,45 +214,78 @@ impl Writer {
             out.push(mark);
             serde_json::to_writer(out, value)
         })?;
-        self.write(0, true)
+        self.write(Claim { reserve_bytes: 0, durable: true, urgent: false })
     }
 
-    /// Writes the buffer with one call. On failure the file is cut back to where it was. `durable`: it may wait for the
-    /// disk, where that is asked for.
-    fn write(&mut self, reserve_bytes: u64, durable: bool) -> Result<(), AppendError> {
+    /// Writes the buffer, if there is room for what is claimed.
+    fn write(&mut self, claim: Claim) -> Result<(), AppendError> {
         let length = self.buffer.len() as u64;
-        if self.total_bytes() + length + reserve_bytes > self.limits.max_bytes {
+        if self.total_bytes() + length + claim.reserve_bytes > self.limits.max_bytes {
             return Err(AppendError::Full);
         }
-        self.rotate_if_full()?;
-        let before = self.tail().len;
-        if self.torn {
-            return Err(io::Error::other("its last record is torn; restart the gateway to cut it off").into());
+        if !claim.urgent && !self.spare.has_room() {
+            return Err(AppendError::DiskFull);
         }
-        if let Err(error) = self.file.write_all(&self.buffer) {
-            // A half-written record in the middle would hide what is appended after it.
-            self.torn = self.file.set_len(before).is_err();
-            return Err(error.into());
+        let mut written = self.write_buffer();
+        if written.as_ref().is_err_and(spare::is_full) {
+            self.spare.note_full();
+            if claim.urgent && self.begin_spare()? {
+                written = self.write_buffer();
+            }
         }
+        written.map_err(|error| if spare::is_full(&error) { AppendError::DiskFull } else { error.into() })?;
         if let Some(info) = self.segments.last_mut() {
             info.bytes += length;
         }
-        if durable && self.fsync == LedgerFsync::Always {
+        if claim.durable && self.fsync == LedgerFsync::Always {
             self.file.sync_data()?;
         }
         Ok(())
     }
 
+    /// Writes the buffer with one call. On failure the file is cut back to where it was.
+    fn write_buffer(&mut self) -> io::Result<()> {
+        self.rotate_if_full()?;
+        let before = self.tail().len;
+        if self.torn {
+            return Err(io::Error::other("its last record is torn; restart the gateway to cut it off"));
+        }
+        // A half-written record in the middle would hide what is appended after it.
+        self.file.write_all_at(&self.buffer, before).inspect_err(|_| self.torn = self.file.set_len(before).is_err())
+    }
+
     fn rotate_if_full(&mut self) -> io::Result<()> {
         let tail = self.tail();
-        if tail.len < self.limits.segment_bytes {
+        if tail.len < self.limits.segment_bytes || self.spare.is_under(tail.segment, tail.len) {
             return Ok(());
         }
+        self.close_segment(tail)?;
+        self.open_segment(tail.segment + 1)
+    }
+
+    /// Goes on in the room that is kept on the disk; `false` when it is used up.
+    pub(super) fn begin_spare(&mut self) -> io::Result<bool> {
+        let tail = self.tail();
+        self.close_segment(tail)?;
+        if !self.spare.become_segment(&self.dir, tail.segment + 1) {
+            return Ok(false);
+        }
+        self.open_segment(tail.segment + 1)?;
+        Ok(true)
+    }
+
+    /// Before there is a next one: a segment that is not the last must end with its last record, and not with spare room.
+    fn close_segment(&self, tail: Tail) -> io::Result<()> {
+        self.file.set_len(tail.len)?;
         if self.fsync != LedgerFsync::Never {
             self.file.sync_data()?;
         }
-        self.file = segments::open(&self.dir, tail.segment + 1)?;
-        self.segments.push(SegmentInfo::new(tail.segment + 1));
+        Ok(())
+    }
+
+    fn open_segment(&mut self, number: u64) -> io::Result<()> {
+        self.file = segments::open(&self.dir, number)?;
+        self.segments.push(SegmentInfo::new(number));
         Ok(())
     }
 
@@ -265,9 +314,9 @@ impl Writer {
         self.segments.drain(..done).map(|info| info.number).collect()
     }
 
-    /// Whether the events of another request fit beside the reserve.
-    pub(super) fn has_room(&self) -> bool {
-        self.total_bytes() + self.limits.reserve_bytes + REQUEST_BYTES <= self.limits.max_bytes
+    /// Whether the events of another request fit beside the reserve, and the disk has room for them.
+    pub(super) fn has_room(&mut self) -> bool {
+        self.total_bytes() + self.limits.reserve_bytes + REQUEST_BYTES <= self.limits.max_bytes && self.spare.has_room()
     }
 
     pub(super) fn total_bytes(&self) -> u64 {

@@ -37,8 +37,7 @@ pub(super) fn authenticate<'a>(
     ticket.receipt.client = caller.name.clone();
     ticket.receipt.tags = caller.tags.clone();
     if !app.ledger.admits() {
-        let message = "the gateway cannot account for requests right now; try again later";
-        return Err(Rejection::new(ErrorClass::Unavailable, message).with_detail("the ledger is full"));
+        return Err(Rejection::unaccountable("the ledger or its disk is full"));
     }
     Ok(Authenticated { caller, path, headers, query, body })
 }

@@ -88,7 +88,9 @@ enum Ended {
 }
 
 async fn run(app: Arc<App>, mut ticket: Ticket, routed: Routed, mut reply: oneshot::Sender<Response<Body>>) {
-    ticket.open(routed.request_bytes());
+    if let Err(unwritten) = ticket.open(routed.request_bytes()) {
+        return drop(reply.send(rejection::reject(ticket, Rejection::unaccountable(&unwritten.to_string()))));
+    }
     ticket.prompt = Some(Prompt::new(ticket.format(), routed.body.clone()));
     let gone = CancellationToken::new();
     let ended = tokio::select! {

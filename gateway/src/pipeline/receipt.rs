@@ -17,6 +17,7 @@ use crate::capture::{Transcript, Unreadable};
 use crate::estimate::Prompt;
 use crate::formats::Reading;
 use crate::health::{Fault, Slot};
+use crate::ledger::AppendError;
 
 /// Goes with a request from its first byte to its last.
 pub(crate) struct Ticket {
@@ -80,7 +81,10 @@ impl Ticket {
     }
 
     /// Writes the opened event: from here on the ledger knows the request and will settle it if this process cannot.
-    pub(crate) fn open(&mut self, request_bytes: u64) {
+    ///
+    /// # Errors
+    /// When it cannot be written and nothing may be served that is not.
+    pub(crate) fn open(&mut self, request_bytes: u64) -> Result<(), AppendError> {
         let receipt = &mut self.receipt;
         receipt.request_bytes = request_bytes;
         let opened = Opened {
@@ -97,9 +101,13 @@ impl Ticket {
             client_request_id: receipt.client_request_id.clone(),
             user_agent: receipt.user_agent.clone(),
         };
+        let written = self.append(vec![Body::Opened(Box::new(opened))]);
+        if self.app.ledger.must_account() {
+            written?;
+        }
         self.opened = true;
         self.app.metrics.request_opened();
-        self.append(vec![Body::Opened(Box::new(opened))]);
+        Ok(())
     }
 
     /// Begins a try. Its event is written when the try fails, or with the terminal event.
@@ -113,7 +121,7 @@ impl Ticket {
         candidate.verdict = Verdict::Skipped;
         reason.clone_into(&mut candidate.reason);
         self.app.metrics.candidate(&candidate);
-        self.append(vec![Body::Candidate(Box::new(candidate))]);
+        self.append_or_count(vec![Body::Candidate(Box::new(candidate))]);
     }
 
     /// The try under way.
@@ -143,7 +151,7 @@ impl Ticket {
             account::fail_candidate(&mut candidate, &note);
             reason.clone_into(&mut candidate.reason);
             self.app.metrics.candidate(&candidate);
-            self.append(vec![Body::Candidate(Box::new(candidate))]);
+            self.append_or_count(vec![Body::Candidate(Box::new(candidate))]);
         }
     }
 
@@ -200,23 +208,29 @@ impl Ticket {
             events.push(Body::Candidate(Box::new(candidate)));
         }
         events.push(Body::Terminal(Box::new(self.receipt.clone())));
-        self.append(events);
+        self.append_or_count(events);
         self.app.capture.keep(self.id, std::mem::take(&mut self.transcript), &self.receipt);
     }
 
     /// Numbers and writes events. What cannot be written is counted, and never fails the request.
-    fn append(&self, bodies: Vec<Body>) {
+    fn append_or_count(&self, bodies: Vec<Body>) {
+        // Counted and logged below: nothing else can be done about it.
+        let _ = self.append(bodies);
+    }
+
+    fn append(&self, bodies: Vec<Body>) -> Result<(), AppendError> {
         let now = Timestamp::now();
         let count = bodies.len() as u64;
         let prepared: Result<Vec<Prepared>, _> = bodies.iter().map(|body| Prepared::new(self.id, now, body)).collect();
         let appended = prepared.map_err(Into::into).and_then(|events| self.app.ledger.append(&events));
-        match appended {
+        match &appended {
             Ok(()) => self.app.metrics.events_appended(count),
             Err(error) => {
                 self.app.metrics.events_lost(count);
                 tracing::error!(%error, request_id = %self.id, events = count, "events were lost");
             }
         }
+        appended
     }
 }
 

@@ -31,6 +31,12 @@ impl Rejection {
         Self { class, message: message.into(), detail: None, allow: None }
     }
 
+    /// What cannot be written down is not served, where that is asked for.
+    pub(crate) fn unaccountable(detail: &str) -> Self {
+        let message = "the gateway cannot account for requests right now; try again later";
+        Self::new(ErrorClass::Unavailable, message).with_detail(detail)
+    }
+
     pub(crate) fn with_detail(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
     }
