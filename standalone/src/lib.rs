@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod demo;
+pub mod chaos;
 pub mod stack;
 pub mod simulate;
 pub mod prices;

@@ -56,6 +56,12 @@ mod outage;
 /// A gateway may be stopped or killed at any moment: every request still ends in exactly one row.
 mod shutdown;
 
+/// What is lost with a process or a store comes again: open streams of a killed gateway, and a backlog that NATS forgot.
+mod killed;
+
+/// Nothing is lost and nothing counted twice, whatever is killed, stopped, wiped or full.
+mod chaos;
+
 /// Analytics answers what ClickHouse holds.
 mod analytics;
 

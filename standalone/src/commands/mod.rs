@@ -10,7 +10,10 @@ mod audit;
 mod prices;
 mod reprice;
 mod simulate;
+mod chaos;
 mod supervise;
+mod service;
+mod tether;
 
 use std::process::ExitCode;
 
@@ -38,10 +41,15 @@ enum Command {
     Prices(prices::Arguments),
     Reprice(reprice::Arguments),
     Simulate(simulate::Arguments),
+    Chaos(chaos::Arguments),
     #[command(hide = true)]
     Clickhouse(clickhouse::Arguments),
     #[command(hide = true)]
     Supervise(supervise::Arguments),
+    #[command(hide = true)]
+    Service(service::Arguments),
+    #[command(hide = true)]
+    Tether(tether::Arguments),
 }
 
 /// Why a command ended without success.
@@ -78,10 +86,16 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Prices(arguments) => prices::run(arguments),
         Command::Reprice(arguments) => on_runtime(reprice::run(arguments)),
         Command::Simulate(arguments) => on_runtime(simulate::run(arguments)),
+        Command::Chaos(arguments) => {
+            chaos::prepare();
+            on_runtime(chaos::run(arguments))
+        }
         Command::Clickhouse(arguments) => on_runtime(async {
             clickhouse::command(arguments).await.map_err(|error| Failure::Failed(error.to_string()))
         }),
         Command::Supervise(arguments) => on_runtime(supervise::run(arguments)),
+        Command::Service(arguments) => on_runtime(service::run(arguments)),
+        Command::Tether(arguments) => tether::run(&arguments),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -15,98 +15,98 @@ use crate::simulate::{Answer, Ending, Tally};
 
 /// A request, as its client saw it.
 #[derive(Clone, Debug)]
-pub(super) struct Sent {
+pub(crate) struct Sent {
     /// The `x-weir-request-id` of the response.
-    pub(super) request_id: Option<Uuid>,
+    pub(crate) request_id: Option<Uuid>,
     /// The response's status; `None` when there was none.
-    pub(super) status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// What has to become of it.
-    pub(super) expected: Outcome,
+    pub(crate) expected: Outcome,
     /// The endpoints of its model: with two of them, the first fails and the second answers.
-    pub(super) routes: &'static [&'static str],
+    pub(crate) routes: &'static [&'static str],
 }
 
 /// A row of `requests`.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// Our id of the request.
-    pub(super) request_id: Uuid,
+    pub(crate) request_id: Uuid,
     /// What became of it.
-    pub(super) outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// The provider's id of the answer.
-    pub(super) upstream_request_id: String,
+    pub(crate) upstream_request_id: String,
     /// Where the counts come from.
-    pub(super) usage_source: String,
+    pub(crate) usage_source: String,
     /// All prompt tokens.
-    pub(super) input_tokens: Option<u64>,
+    pub(crate) input_tokens: Option<u64>,
     /// Of these, read from the cache.
-    pub(super) cache_read_tokens: Option<u64>,
+    pub(crate) cache_read_tokens: Option<u64>,
     /// Of these, written to the cache for five minutes.
-    pub(super) cache_write_5m_tokens: Option<u64>,
+    pub(crate) cache_write_5m_tokens: Option<u64>,
     /// Of these, written to the cache for one hour.
-    pub(super) cache_write_1h_tokens: Option<u64>,
+    pub(crate) cache_write_1h_tokens: Option<u64>,
     /// All output tokens.
-    pub(super) output_tokens: Option<u64>,
+    pub(crate) output_tokens: Option<u64>,
     /// Of these, spent on reasoning.
-    pub(super) reasoning_tokens: Option<u64>,
+    pub(crate) reasoning_tokens: Option<u64>,
     /// What it cost.
-    pub(super) cost_usd: Option<Pico>,
+    pub(crate) cost_usd: Option<Pico>,
 }
 
 /// A row of `candidates`.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Try {
+pub(crate) struct Try {
     /// Our id of the request.
-    pub(super) request_id: Uuid,
+    pub(crate) request_id: Uuid,
     /// Who was asked.
-    pub(super) endpoint: String,
+    pub(crate) endpoint: String,
     /// What came of it.
-    pub(super) verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// The status of the response, if there was one.
-    pub(super) status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// What it used.
-    pub(super) input_tokens: Option<u64>,
+    pub(crate) input_tokens: Option<u64>,
     /// What it made.
-    pub(super) output_tokens: Option<u64>,
+    pub(crate) output_tokens: Option<u64>,
 }
 
 /// Two figures that have to be equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Check {
+pub(crate) struct Check {
     /// Of what.
-    pub(super) what: &'static str,
+    pub(crate) what: &'static str,
     /// What it has to be.
-    pub(super) expected: String,
+    pub(crate) expected: String,
     /// What it is.
-    pub(super) found: String,
+    pub(crate) found: String,
 }
 
 impl Check {
-    fn new(what: &'static str, expected: impl ToString, found: impl ToString) -> Self {
+    pub(crate) fn new(what: &'static str, expected: impl ToString, found: impl ToString) -> Self {
         Self { what, expected: expected.to_string(), found: found.to_string() }
     }
 
     /// Whether they are.
-    pub(super) fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         self.expected == self.found
     }
 }
 
 /// Everything that was written down about the load.
 #[derive(Debug)]
-pub(super) struct Books {
-    pub(super) sent: Vec<Sent>,
-    pub(super) tally: Tally,
-    pub(super) rows: Vec<Row>,
-    pub(super) tries: Vec<Try>,
-    pub(super) used: Vec<Used>,
-    pub(super) costs: Vec<Cost>,
-    pub(super) prices: Book,
+pub(crate) struct Books {
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) tally: Tally,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) tries: Vec<Try>,
+    pub(crate) used: Vec<Used>,
+    pub(crate) costs: Vec<Cost>,
+    pub(crate) prices: Book,
 }
 
 impl Books {
     /// All comparisons.
-    pub(super) fn checks(&self) -> Vec<Check> {
+    pub(crate) fn checks(&self) -> Vec<Check> {
         let mut checks = vec![Check::new("requests sent = rows in ClickHouse", self.sent.len(), self.rows.len())];
         checks.extend(self.of_requests());
         checks.extend(self.of_tries());
@@ -159,7 +159,7 @@ impl Books {
     }
 
     /// Requests whose row is missing or says something else, in words.
-    pub(super) fn differences(&self) -> Vec<String> {
+    pub(crate) fn differences(&self) -> Vec<String> {
         let outcomes: HashMap<Uuid, Outcome> = self.rows.iter().map(|row| (row.request_id, row.outcome)).collect();
         let different = |sent: &Sent| {
             let found = sent.request_id.and_then(|id| outcomes.get(&id));
@@ -229,7 +229,7 @@ impl Books {
         let sum = |amounts: &mut dyn Iterator<Item = Pico>| amounts.fold(Pico(0), |sum, amount| Pico(sum.0 + amount.0));
         let rows = sum(&mut self.rows.iter().filter_map(|row| row.cost_usd));
         let bill = sum(&mut self.costs.iter().filter_map(|cost| cost.cost_usd));
-        let listed = sum(&mut told(&self.tally).filter_map(|answer| self.list_price(answer)));
+        let listed = sum(&mut told(&self.tally).filter_map(|answer| list_price(&self.prices, answer)));
         let ordinary = self.costs.iter().filter(|cost| cost.client.as_deref() != Some(DRILLS.name));
         let charged = sum(&mut ordinary.filter_map(|cost| cost.cost_usd));
         [
@@ -237,16 +237,17 @@ impl Books {
             Check::new("US dollars with the drills, sum of rows = bill", rows, bill),
         ]
     }
+}
 
-    fn list_price(&self, answer: &Answer) -> Option<Pico> {
-        let provider = match answer.format {
-            Format::Anthropic => "anthropic",
-            Format::OpenaiChat | Format::OpenaiResponses => "openai",
-            Format::Gemini => "google",
-        };
-        let price = self.prices.find(provider, &[&answer.model], Timestamp::now())?;
-        price.cost(&answer.usage, Factor::ONE)
-    }
+/// What an answer costs at list prices.
+pub(crate) fn list_price(prices: &Book, answer: &Answer) -> Option<Pico> {
+    let provider = match answer.format {
+        Format::Anthropic => "anthropic",
+        Format::OpenaiChat | Format::OpenaiResponses => "openai",
+        Format::Gemini => "google",
+    };
+    let price = prices.find(provider, &[&answer.model], Timestamp::now())?;
+    price.cost(&answer.usage, Factor::ONE)
 }
 
 /// What the provider has served to its end and told the usage of.
@@ -255,9 +256,10 @@ fn told(tally: &Tally) -> impl Iterator<Item = &Answer> {
 }
 
 /// Input, cache read, cache written, output, reasoning.
-type Counts = [u64; 5];
+pub(crate) type Counts = [u64; 5];
 
-fn counts_of(answer: &Answer) -> Counts {
+/// What an answer has used.
+pub(crate) fn counts_of(answer: &Answer) -> Counts {
     let usage = &answer.usage;
     let written = usage.cache_write_5m.unwrap_or(0) + usage.cache_write_1h.unwrap_or(0);
     let known = [usage.input, usage.cache_read, Some(written), usage.output, usage.reasoning];
@@ -271,7 +273,7 @@ fn counts_in(row: &Row) -> Counts {
 }
 
 impl Used {
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         let written = self.cache_write_5m_tokens.unwrap_or(0) + self.cache_write_1h_tokens.unwrap_or(0);
         let known =
             [self.input_tokens, self.cache_read_tokens, Some(written), self.output_tokens, self.reasoning_tokens];

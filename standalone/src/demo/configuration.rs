@@ -142,12 +142,19 @@ listen = "{analytics}"
 
 "#
     );
+    text += &catalogue(*provider, nowhere);
+    text
+}
+
+/// `[[providers]]`, `[[models]]` and `[[clients]]`, with the simulated provider and an address where nobody listens.
+pub(crate) fn catalogue(provider: SocketAddr, nowhere: SocketAddr) -> String {
+    let mut text = String::new();
     let mut provider_before = "";
     for endpoint in &ENDPOINTS {
         if std::mem::replace(&mut provider_before, endpoint.provider) != endpoint.provider {
             text += &format!("\n[[providers]]\nname = \"{}\"\n", endpoint.provider);
         }
-        text += &endpoint.section(if endpoint.trouble == Trouble::Unreachable { nowhere } else { *provider });
+        text += &endpoint.section(if endpoint.trouble == Trouble::Unreachable { nowhere } else { provider });
     }
     for model in script::models() {
         text += &format!("\n[[models]]\nname = \"{}\"\n", model.name);

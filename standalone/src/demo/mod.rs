@@ -1,12 +1,12 @@
 //! `weir demo`: the whole pipeline on this machine, a mixed load through it, and the bill it comes to.
 
-mod configuration;
-mod script;
-mod question;
+pub(crate) mod configuration;
+pub(crate) mod script;
+pub(crate) mod question;
 mod load;
-mod readback;
-mod accounting;
-mod report;
+pub(crate) mod readback;
+pub(crate) mod accounting;
+pub(crate) mod report;
 
 #[cfg(test)]
 mod tests;

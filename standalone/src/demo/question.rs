@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::script::{Model, Shot};
 
 /// A request under construction.
-pub(super) struct Question<'a> {
+pub(crate) struct Question<'a> {
     model: &'a Model,
     stream: bool,
     number: usize,
@@ -16,7 +16,7 @@ pub(super) struct Question<'a> {
 
 impl<'a> Question<'a> {
     /// A short question, different for every `number`.
-    pub(super) fn new(model: &'a Model, number: usize, stream: bool) -> Self {
+    pub(crate) fn new(model: &'a Model, number: usize, stream: bool) -> Self {
         let text = format!("Question {number}: how much water passes the weir in {} minutes?", number % 60 + 1);
         let name = model.name;
         let messages = json!([{"role": "user", "content": text}]);
@@ -36,7 +36,7 @@ impl<'a> Question<'a> {
     }
 
     /// Asks for what an answer has beside its text: a cached prompt, usage in the stream, thoughts.
-    pub(super) fn show_more(&mut self) {
+    pub(crate) fn show_more(&mut self) {
         let extra = match self.model.format {
             Format::Anthropic => {
                 let text = "You are a hydrologist who answers briefly and gives figures with their unit. ".repeat(60);
@@ -55,7 +55,7 @@ impl<'a> Question<'a> {
     }
 
     /// Offers a tool.
-    pub(super) fn offer_tools(&mut self) {
+    pub(crate) fn offer_tools(&mut self) {
         let schema =
             json!({"type": "object", "properties": {"location": {"type": "string"}, "days": {"type": "integer"}}});
         let (name, description) = ("forecast", "Water levels of the next days");
@@ -72,7 +72,7 @@ impl<'a> Question<'a> {
     }
 
     /// Makes the prompt long enough for a provider to look for it in its cache.
-    pub(super) fn lengthen(&mut self, gauge: usize) {
+    pub(crate) fn lengthen(&mut self, gauge: usize) {
         let text = format!("Summarise these readings of gauge {gauge}: {}", "12.4 cm, 12.9 cm, 13.1 cm, ".repeat(220));
         self.add(match self.model.format {
             Format::Anthropic | Format::OpenaiChat => json!({"messages": [{"role": "user", "content": text}]}),
@@ -82,10 +82,11 @@ impl<'a> Question<'a> {
     }
 
     /// The request as that client sends it, to be answered.
-    pub(super) fn shot(self, key: &'static str) -> Shot {
+    pub(crate) fn shot(self, key: &'static str) -> Shot {
         Shot {
             key,
             format: self.model.format,
+            is_stream: self.stream,
             path: self.path(),
             body: Bytes::from(self.body.to_string()),
             fault: None,

@@ -27,53 +27,53 @@ pub enum Error {
 
 /// Where to read.
 #[derive(Debug)]
-pub(super) struct Readback {
-    pub(super) client: reqwest::Client,
-    pub(super) analytics: SocketAddr,
-    pub(super) config: Config,
+pub(crate) struct Readback {
+    pub(crate) client: reqwest::Client,
+    pub(crate) analytics: SocketAddr,
+    pub(crate) config: Config,
 }
 
 /// A line of `/v1/costs`.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Cost {
-    pub(super) client: Option<String>,
-    pub(super) model: Option<String>,
-    pub(super) requests: u64,
-    pub(super) unpriced_requests: u64,
-    pub(super) cost_usd: Option<Pico>,
+pub(crate) struct Cost {
+    pub(crate) client: Option<String>,
+    pub(crate) model: Option<String>,
+    pub(crate) requests: u64,
+    pub(crate) unpriced_requests: u64,
+    pub(crate) cost_usd: Option<Pico>,
 }
 
 /// A line of `/v1/usage`.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Used {
+pub(crate) struct Used {
     #[serde(default)]
-    pub(super) client: Option<String>,
+    pub(crate) client: Option<String>,
     #[serde(default)]
-    pub(super) model: Option<String>,
+    pub(crate) model: Option<String>,
     #[serde(default)]
-    pub(super) outcome: Option<String>,
-    pub(super) requests: u64,
-    pub(super) input_tokens: Option<u64>,
-    pub(super) cache_read_tokens: Option<u64>,
-    pub(super) cache_write_5m_tokens: Option<u64>,
-    pub(super) cache_write_1h_tokens: Option<u64>,
-    pub(super) output_tokens: Option<u64>,
-    pub(super) reasoning_tokens: Option<u64>,
-    pub(super) estimated_usage_requests: u64,
-    pub(super) unknown_usage_requests: u64,
+    pub(crate) outcome: Option<String>,
+    pub(crate) requests: u64,
+    pub(crate) input_tokens: Option<u64>,
+    pub(crate) cache_read_tokens: Option<u64>,
+    pub(crate) cache_write_5m_tokens: Option<u64>,
+    pub(crate) cache_write_1h_tokens: Option<u64>,
+    pub(crate) output_tokens: Option<u64>,
+    pub(crate) reasoning_tokens: Option<u64>,
+    pub(crate) estimated_usage_requests: u64,
+    pub(crate) unknown_usage_requests: u64,
 }
 
 /// A line of `/v1/providers`.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Asked {
-    pub(super) provider: Option<String>,
-    pub(super) endpoint: Option<String>,
-    pub(super) attempts: u64,
-    pub(super) succeeded: u64,
-    pub(super) failed: u64,
-    pub(super) skipped: u64,
-    pub(super) rate_limited: u64,
-    pub(super) output_tokens: Option<u64>,
+pub(crate) struct Asked {
+    pub(crate) provider: Option<String>,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) attempts: u64,
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
+    pub(crate) rate_limited: u64,
+    pub(crate) output_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +83,7 @@ struct Envelope<R> {
 
 impl Readback {
     /// Waits until ClickHouse has that many rows, or no more come.
-    pub(super) async fn wait_for(&self, count: usize, limit: Duration) {
+    pub(crate) async fn wait_for(&self, count: usize, limit: Duration) {
         let mut step = Step::begin("waiting for the last row in ClickHouse");
         let began = Instant::now();
         let mut rows = 0;
@@ -97,22 +97,27 @@ impl Readback {
     }
 
     /// Every row, from ClickHouse.
-    pub(super) async fn rows(&self) -> Result<Vec<Row>, Error> {
+    pub(crate) async fn rows(&self) -> Result<Vec<Row>, Error> {
         let columns = "request_id, outcome, upstream_request_id, usage_source, input_tokens, cache_read_tokens, \
                        cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, cost_usd";
         self.table("requests", columns).await
     }
 
     /// Every try at a provider, from ClickHouse.
-    pub(super) async fn tries(&self) -> Result<Vec<Try>, Error> {
+    pub(crate) async fn tries(&self) -> Result<Vec<Try>, Error> {
         let columns = "request_id, endpoint, verdict, status, input_tokens, output_tokens";
         self.table("candidates", columns).await
     }
 
     async fn table<R: DeserializeOwned>(&self, table: &str, columns: &str) -> Result<Vec<R>, Error> {
         let database = &self.config.clickhouse.database;
+        self.select(&format!("SELECT {columns} FROM {database}.{table} FINAL")).await
+    }
+
+    /// The rows of a SELECT, from ClickHouse.
+    pub(crate) async fn select<R: DeserializeOwned>(&self, select: &str) -> Result<Vec<R>, Error> {
         let query = format!(
-            "SELECT {columns} FROM {database}.{table} FINAL FORMAT JSONEachRow \
+            "{select} FORMAT JSONEachRow \
              SETTINGS output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 1"
         );
         let text = self.clickhouse(query).await?;
@@ -121,7 +126,7 @@ impl Readback {
     }
 
     /// Removes the demo's database from a server that stays.
-    pub(super) async fn drop_database(&self) -> Result<(), Error> {
+    pub(crate) async fn drop_database(&self) -> Result<(), Error> {
         self.clickhouse(format!("DROP DATABASE IF EXISTS {} SYNC", self.config.clickhouse.database)).await.map(drop)
     }
 
@@ -139,22 +144,22 @@ impl Readback {
     }
 
     /// The bill, by client and model.
-    pub(super) async fn costs(&self) -> Result<Vec<Cost>, Error> {
+    pub(crate) async fn costs(&self) -> Result<Vec<Cost>, Error> {
         self.analytics("/v1/costs?group_by=client,model").await
     }
 
     /// Tokens, by client and model.
-    pub(super) async fn used(&self) -> Result<Vec<Used>, Error> {
+    pub(crate) async fn used(&self) -> Result<Vec<Used>, Error> {
         self.analytics("/v1/usage?group_by=client,model").await
     }
 
     /// What became of the requests.
-    pub(super) async fn outcomes(&self) -> Result<Vec<Used>, Error> {
+    pub(crate) async fn outcomes(&self) -> Result<Vec<Used>, Error> {
         self.analytics("/v1/usage?group_by=outcome").await
     }
 
     /// Who was asked, and what came of it.
-    pub(super) async fn providers(&self) -> Result<Vec<Asked>, Error> {
+    pub(crate) async fn providers(&self) -> Result<Vec<Asked>, Error> {
         self.analytics("/v1/providers?group_by=provider,endpoint").await
     }
 

@@ -101,7 +101,7 @@ pub(super) fn providers(analytics: &str, asked: &[Asked]) -> String {
 }
 
 /// Whether the books agree.
-pub(super) fn accounting(checks: &[Check]) -> String {
+pub(crate) fn accounting(checks: &[Check]) -> String {
     let columns = [("", Align::Left), ("expected", Align::Right), ("found", Align::Right), ("", Align::Left)];
     let row = |check: &Check| {
         let verdict = if check.holds() { "ok" } else { "DIFFERENT" };

@@ -7,29 +7,29 @@ use super::question::Question;
 
 /// A client of the demo.
 #[derive(Debug)]
-pub(super) struct Client {
-    pub(super) name: &'static str,
-    pub(super) key: &'static str,
-    pub(super) project: &'static str,
+pub(crate) struct Client {
+    pub(crate) name: &'static str,
+    pub(crate) key: &'static str,
+    pub(crate) project: &'static str,
 }
 
 /// A model of the demo.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Model {
-    pub(super) name: &'static str,
+pub(crate) struct Model {
+    pub(crate) name: &'static str,
     /// What the provider calls it.
-    pub(super) upstream: &'static str,
-    pub(super) format: Format,
+    pub(crate) upstream: &'static str,
+    pub(crate) format: Format,
     /// The endpoints that serve it, the preferred one first.
-    pub(super) routes: &'static [&'static str],
+    pub(crate) routes: &'static [&'static str],
 }
 
 /// The client whose answers are broken on purpose: what it used is not fully told by the provider.
-pub(super) const DRILLS: &Client = &CLIENTS[3];
+pub(crate) const DRILLS: &Client = &CLIENTS[3];
 /// The client whose models have a first provider that is out of order.
 const BATCH: &Client = &CLIENTS[2];
 
-pub(super) const CLIENTS: [Client; 4] = [
+pub(crate) const CLIENTS: [Client; 4] = [
     Client { name: "search", key: "demo-key-search", project: "alpha" },
     Client { name: "support", key: "demo-key-support", project: "beta" },
     Client { name: "batch", key: "demo-key-batch", project: "alpha" },
@@ -41,7 +41,7 @@ const fn model(name: &'static str, format: Format, routes: &'static [&'static st
 }
 
 /// Two models of each dialect, which are served as they should be.
-pub(super) const STEADY: [Model; 8] = [
+pub(crate) const STEADY: [Model; 8] = [
     model("claude-sonnet-5-5", Format::Anthropic, &["anthropic-api"]),
     model("claude-haiku-5-5", Format::Anthropic, &["anthropic-api"]),
     model("gpt-5.4", Format::OpenaiChat, &["openai-chat"]),
@@ -53,7 +53,7 @@ pub(super) const STEADY: [Model; 8] = [
 ];
 
 /// One of each dialect whose first route fails.
-const FAILING_OVER: [Model; 4] = [
+pub(crate) const FAILING_OVER: [Model; 4] = [
     model("claude-opus-5-5", Format::Anthropic, &["relay-anthropic", "anthropic-api"]),
     model("gpt-5.4-mini", Format::OpenaiChat, &["relay-chat", "openai-chat"]),
     model("gpt-5.5", Format::OpenaiResponses, &["relay-responses", "openai-responses"]),
@@ -61,7 +61,7 @@ const FAILING_OVER: [Model; 4] = [
 ];
 
 /// One of each dialect for the drills, on endpoints of their own: a gateway learns from failures whom to leave alone.
-const DRILLED: [Model; 4] = [
+pub(crate) const DRILLED: [Model; 4] = [
     Model { upstream: "claude-sonnet-5-5", ..model("drill-messages", Format::Anthropic, &["anthropic-drills"]) },
     Model { upstream: "gpt-5.4", ..model("drill-chat", Format::OpenaiChat, &["chat-drills"]) },
     Model { upstream: "gpt-5.6-sol", ..model("drill-responses", Format::OpenaiResponses, &["responses-drills"]) },
@@ -69,33 +69,34 @@ const DRILLED: [Model; 4] = [
 ];
 
 /// All models.
-pub(super) fn models() -> impl Iterator<Item = &'static Model> {
+pub(crate) fn models() -> impl Iterator<Item = &'static Model> {
     const { &STEADY }.iter().chain(const { &FAILING_OVER }).chain(const { &DRILLED })
 }
 
 /// One request to send.
 #[derive(Clone, Debug)]
-pub(super) struct Shot {
-    pub(super) key: &'static str,
-    pub(super) format: Format,
+pub(crate) struct Shot {
+    pub(crate) key: &'static str,
+    pub(crate) format: Format,
+    pub(crate) is_stream: bool,
     /// Path and query.
-    pub(super) path: String,
-    pub(super) body: Bytes,
+    pub(crate) path: String,
+    pub(crate) body: Bytes,
     /// What the simulated provider is told to do wrong, as the `x-simulate` header.
-    pub(super) fault: Option<&'static str>,
+    pub(crate) fault: Option<&'static str>,
     /// The client leaves as soon as it has seen that much of the answer.
-    pub(super) leaves_after_bytes: Option<usize>,
+    pub(crate) leaves_after_bytes: Option<usize>,
     /// What has to become of it.
-    pub(super) expected: Outcome,
+    pub(crate) expected: Outcome,
     /// The endpoints that its model has.
-    pub(super) routes: &'static [&'static str],
+    pub(crate) routes: &'static [&'static str],
 }
 
 const ORDINARY: usize = 80;
 const FAILOVERS: usize = 12;
 
 /// All requests, in the order in which they are sent.
-pub(super) fn shots() -> Vec<Shot> {
+pub(crate) fn shots() -> Vec<Shot> {
     let mut shots: Vec<Shot> = (0..ORDINARY).map(ordinary).collect();
     let others: Vec<Shot> = drills().into_iter().chain((0..FAILOVERS).map(failover)).collect();
     // Things go wrong in between, and not at the end.

@@ -56,6 +56,7 @@ fn answer(request_id: &str, usage_reported: bool) -> Answer {
         usage: usage(),
         usage_reported,
         fault: None,
+        tag: None,
     }
 }
 

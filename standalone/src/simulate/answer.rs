@@ -39,7 +39,8 @@ pub(super) async fn complete(
     let (parts, body) = request.into_parts();
     let mut letters = Random::new(Uuid::now_v7().as_u128() as u64);
     let format = address.format;
-    let call = Call { simulator, address, request_id: format!("req_{}", letters.letters(24)) };
+    let tag = parts.headers.get(fault::TAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+    let call = Call { simulator, address, request_id: format!("req_{}", letters.letters(24)), tag };
     let Ok(body) = Limited::new(body, BODY_MAX_BYTES).collect().await else {
         return Ok(call.refuse(None, 413, "Request exceeds the maximum size"));
     };
@@ -92,6 +93,7 @@ struct Call<'a> {
     simulator: &'a Simulator,
     address: &'a Address,
     request_id: String,
+    tag: Option<String>,
 }
 
 type Asked<'a> = Option<(&'a Ask, Option<Fault>)>;
@@ -121,6 +123,7 @@ impl Call<'_> {
             usage: Usage::UNKNOWN,
             usage_reported: false,
             fault: fault.map(|fault| fault.to_string()),
+            tag: self.tag.clone(),
         })
     }
 

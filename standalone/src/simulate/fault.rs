@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 /// The header that asks for a fault.
 pub const HEADER: &str = "x-simulate";
+/// The header by which a client tells its request from all others in the tally.
+pub const TAG: &str = "x-simulate-tag";
 
 /// What goes wrong with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

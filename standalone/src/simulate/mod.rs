@@ -5,7 +5,7 @@
 //! ([`Fault`]). The [`Tally`] is the truth that bills are compared with.
 
 mod fault;
-mod random;
+pub(crate) mod random;
 mod endpoint;
 mod fields;
 mod ask;
@@ -28,7 +28,7 @@ mod tests;
 
 pub use self::ask::{Ask, Caching, Refusal};
 pub use self::endpoint::{Address, Framing};
-pub use self::fault::{Fault, HEADER, InvalidFault};
+pub use self::fault::{Fault, HEADER, InvalidFault, TAG};
 pub use self::plan::{Content, Plan, Stop, ToolCall};
 pub use self::tally::{Answer, Ending, ModelTally, Tally};
 

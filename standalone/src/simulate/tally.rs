@@ -45,6 +45,9 @@ pub struct Answer {
     /// The fault that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// What the request said in the header [`super::TAG`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
 }
 
 /// What was billed for one model.

@@ -2,15 +2,15 @@
 
 mod child;
 mod ports;
-mod nats;
-mod warehouse;
+pub(crate) mod nats;
+pub(crate) mod warehouse;
 mod engines;
 mod services;
 
 pub use self::child::{Child, Spec};
 pub use self::engines::Engines;
 pub use self::nats::Nats;
-pub use self::ports::{bind, free_address};
+pub use self::ports::{ReservedPort, bind, free_address};
 pub use self::services::{Listeners, Services};
 pub use self::warehouse::{Warehouse, without_credentials};
 

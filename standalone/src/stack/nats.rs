@@ -53,22 +53,9 @@ impl Nats {
             tracing::warn!(%address, "nats.url: nothing answers there now; the services go on trying");
             return Ok(Self { child: None });
         }
-        let binary = fetch::nats_server(&fetch::Progress::stderr()).await?;
+        let (spec, name) = server(address, data, config.max_bytes).await?;
         let step = Step::begin(format!("starting nats-server on {address}"));
-        create_folder(data)?;
-        let file = data.join("nats.conf");
-        // A name of its own tells it from another server that may have taken the port before it.
-        let name = format!("weir-{}", Uuid::now_v7().simple());
-        let text = configuration(&name, address, &data.join("jetstream"), config.max_bytes);
-        std::fs::write(&file, text).map_err(|cause| Error::Folder { path: file.clone(), cause })?;
-        let mut child = Child::start(Spec {
-            name: "nats-server",
-            program: binary,
-            arguments: vec!["--config".into(), file.into()],
-            secret: None,
-            log: data.join("nats-server.log"),
-            remove,
-        })?;
+        let mut child = Child::start(Spec { remove, ..spec })?;
         child.ready(async || introduction(address).await.is_some_and(|text| text.contains(&name))).await?;
         step.done("nats-server is ready");
         Ok(Self { child: Some(child) })
@@ -90,6 +77,26 @@ impl Nats {
     }
 }
 
+/// A server to start at an address, and the name by which it introduces itself: that tells it from another one that may have
+/// taken the port before it. Its store is the folder `jetstream`.
+pub(crate) async fn server(address: SocketAddr, data: &Path, max_bytes: ByteSize) -> Result<(Spec, String), Error> {
+    let program = fetch::nats_server(&fetch::Progress::stderr()).await?;
+    create_folder(data)?;
+    let file = data.join("nats.conf");
+    let name = format!("weir-{}", Uuid::now_v7().simple());
+    let text = configuration(&name, address, &data.join("jetstream"), max_bytes);
+    std::fs::write(&file, text).map_err(|cause| Error::Folder { path: file.clone(), cause })?;
+    let spec = Spec {
+        name: "nats-server",
+        program,
+        arguments: vec!["--config".into(), file.into()],
+        secret: None,
+        log: data.join("nats-server.log"),
+        remove: None,
+    };
+    Ok((spec, name))
+}
+
 fn configuration(name: &str, address: SocketAddr, store: &Path, max_bytes: ByteSize) -> String {
     // A path is written as a JSON string, which the server's configuration language reads as it is.
     let store = serde_json::Value::from(store.display().to_string());
@@ -100,7 +107,7 @@ fn configuration(name: &str, address: SocketAddr, store: &Path, max_bytes: ByteS
 }
 
 /// How the NATS server at an address introduces itself, if there is one.
-async fn introduction(address: SocketAddr) -> Option<String> {
+pub(crate) async fn introduction(address: SocketAddr) -> Option<String> {
     let read = async {
         let mut line = String::new();
         let stream = BufReader::new(TcpStream::connect(address).await.ok()?);

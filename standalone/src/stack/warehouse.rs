@@ -39,19 +39,9 @@ impl Warehouse {
             );
             return Ok(Self { child: None });
         };
-        create_folder(data)?;
-        let password = match &config.password {
-            Some(secret) => secret.resolve().map_err(|reason| Error::Secret { key: "clickhouse.password", reason })?,
-            None => Secret::default(),
-        };
-        let engine = Engine { address, data, user: &config.user, password };
-        let (kind, mut spec) = match fetch::clickhouse_binary() {
-            Some(binary) => ("clickhouse server", engine.server(binary)?),
-            None => ("chDB", engine.library(fetch::libchdb(&fetch::Progress::stderr()).await?)?),
-        };
-        spec.remove = remove;
+        let (kind, spec) = engine(config, address, data).await?;
         let step = Step::begin(format!("starting ClickHouse ({kind}) on {address}"));
-        let mut child = Child::start(spec)?;
+        let mut child = Child::start(Spec { remove, ..spec })?;
         child.ready(answers).await?;
         step.done("ClickHouse is ready");
         Ok(Self { child: Some(child) })
@@ -76,6 +66,24 @@ impl Warehouse {
             child.stop().await;
         }
     }
+}
+
+/// An engine to start at an address, and what kind of one it is. Its data is in the folder `data`.
+pub(crate) async fn engine(
+    config: &ClickHouse,
+    address: SocketAddr,
+    data: &Path,
+) -> Result<(&'static str, Spec), Error> {
+    create_folder(data)?;
+    let password = match &config.password {
+        Some(secret) => secret.resolve().map_err(|reason| Error::Secret { key: "clickhouse.password", reason })?,
+        None => Secret::default(),
+    };
+    let engine = Engine { address, data, user: &config.user, password };
+    Ok(match fetch::clickhouse_binary() {
+        Some(binary) => ("clickhouse server", engine.server(binary)?),
+        None => ("chDB", engine.library(fetch::libchdb(&fetch::Progress::stderr()).await?)?),
+    })
 }
 
 /// An engine to start.

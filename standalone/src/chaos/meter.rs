@@ -1,0 +1,136 @@
+//! What gateways and recorders count of themselves, kept over their deaths.
+//!
+//! A process that is killed takes its counts with it, so it is asked just before. What it counts between that and its end
+//! is not seen: the sums are lower bounds, and nothing is judged by them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use super::schedule::Part;
+
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A count that starts at 0 in every life of its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Count {
+    /// Events that arrived a second time and were dropped.
+    Deduplicated,
+    /// Events that NATS had lost and that were sent again.
+    Resent,
+    /// Events that could not become rows.
+    DeadLettered,
+    /// Events that a full ledger did not take.
+    Lost,
+}
+
+impl Count {
+    const ALL: [Self; 4] = [Self::Deduplicated, Self::Resent, Self::DeadLettered, Self::Lost];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Deduplicated => "weir_events_deduplicated_total",
+            Self::Resent => "weir_events_resent_total",
+            Self::DeadLettered => "weir_events_dead_lettered_total",
+            Self::Lost => "weir_events_lost_total",
+        }
+    }
+
+    const fn teller(self) -> Part {
+        match self {
+            Self::Deduplicated | Self::DeadLettered => Part::Recorder,
+            Self::Resent | Self::Lost => Part::Gateway,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Lives {
+    over: f64,
+    present: f64,
+}
+
+/// The counts of a run.
+#[derive(Debug)]
+pub(super) struct Meter {
+    client: reqwest::Client,
+    tellers: BTreeMap<Part, SocketAddr>,
+    counts: Mutex<BTreeMap<Count, Lives>>,
+}
+
+impl Meter {
+    /// Asks at these ops listeners.
+    pub(super) fn new(client: reqwest::Client, tellers: BTreeMap<Part, SocketAddr>) -> Self {
+        Self { client, tellers, counts: Mutex::default() }
+    }
+
+    /// Asks everybody; whoever does not answer keeps what was heard last.
+    pub(super) async fn look(&self) {
+        let mut counts = self.counts.lock().await;
+        for part in self.tellers.keys() {
+            self.ask(*part, &mut counts).await;
+        }
+    }
+
+    /// Asks a part for the last time and then ends it with `kill`.
+    pub(super) async fn end_life(&self, part: Part, kill: impl FnOnce()) {
+        let mut counts = self.counts.lock().await;
+        self.ask(part, &mut counts).await;
+        kill();
+        for (count, lives) in counts.iter_mut() {
+            if count.teller() == part {
+                *lives = Lives { over: lives.over + lives.present, present: 0.0 };
+            }
+        }
+    }
+
+    async fn ask(&self, part: Part, counts: &mut BTreeMap<Count, Lives>) {
+        let Some(text) = self.exposition(part).await else { return };
+        for count in Count::ALL.into_iter().filter(|count| count.teller() == part) {
+            counts.entry(count).or_default().present = sum(&text, count.name());
+        }
+    }
+
+    async fn exposition(&self, part: Part) -> Option<String> {
+        let address = self.tellers.get(&part)?;
+        let request = self.client.get(format!("http://{address}/metrics")).timeout(TIMEOUT);
+        request.send().await.ok()?.text().await.ok()
+    }
+
+    /// The sum over all lives.
+    pub(super) async fn total(&self, count: Count) -> u64 {
+        let counts = self.counts.lock().await;
+        counts.get(&count).map_or(0, |lives| (lives.over + lives.present) as u64)
+    }
+
+    /// How old what waits to be recorded is, in seconds; none when the recorder does not say.
+    pub(super) async fn lag_seconds(&self) -> Option<f64> {
+        let text = self.exposition(Part::Recorder).await?;
+        Some(values(&text, "weir_pipeline_lag_seconds").fold(0.0, f64::max))
+    }
+}
+
+fn sum(text: &str, name: &str) -> f64 {
+    values(text, name).sum()
+}
+
+/// The values of a metric under all its labels.
+fn values<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = f64> + 'a {
+    text.lines().filter_map(move |line| {
+        let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']))?;
+        rest.rsplit_once(' ')?.1.parse().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_summed_over_labels_and_names_are_whole() {
+        let text = "# HELP a_total x\na_total{p=\"0\"} 3\na_total{p=\"1\"} 4\na_total_more 9\nb 2.5\n";
+        assert_eq!((sum(text, "a_total"), sum(text, "b"), sum(text, "c")), (7.0, 2.5, 0.0));
+    }
+}
