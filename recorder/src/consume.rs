@@ -11,6 +11,8 @@ use futures_util::StreamExt;
 use schemas::time::Timestamp;
 
 use crate::broker::Connections;
+use crate::letters::REPLAY_HEADER;
+use crate::rows::LetterId;
 
 /// A pull request asks for this many messages; with packs of 256 KiB that is 16 MiB on their way.
 const BATCH_MESSAGES: usize = 64;
@@ -36,6 +38,8 @@ pub struct Message {
     pub published_at: Timestamp,
     /// How many messages wait behind it.
     pub pending: u64,
+    /// The dead letter that it repeats, if it is none of a gateway's packs.
+    pub replay: Option<Box<LetterId>>,
     /// The pack.
     pub payload: Bytes,
 }
@@ -115,10 +119,11 @@ impl Reader {
             return Err(Error::Skipped { expected: self.delivered, found: delivery });
         }
         let message = message.message;
-        let id = message.headers.as_ref().and_then(|headers| headers.get(async_nats::header::NATS_MESSAGE_ID));
+        let header = |name: &str| Some(message.headers.as_ref()?.get(name)?.as_str());
         Ok(Message {
             seq,
-            id: id.map(|id| id.as_str().to_owned()).unwrap_or_default(),
+            id: header("Nats-Msg-Id").unwrap_or_default().to_owned(),
+            replay: header(REPLAY_HEADER).and_then(|id| id.parse().ok()).map(Box::new),
             subject: message.subject.to_string(),
             published_at,
             pending,

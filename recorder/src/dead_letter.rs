@@ -41,7 +41,7 @@ async fn publish_one(context: &Context, letter: &DeadLetterRow) -> Result<(), Er
         Ok(Ok(())) => Ok(()),
         // A line almost as large as a message may be, and the reason on top of it: the table has it, that must do.
         Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-            tracing::warn!(id = letter.id(), "a dead letter is too large for the stream: it is in the table only");
+            tracing::warn!(id = %letter.id(), "a dead letter is too large for the stream: it is in the table only");
             Ok(())
         }
         Ok(Err(error)) => Err(Error(error.to_string())),
@@ -52,7 +52,7 @@ async fn publish_one(context: &Context, letter: &DeadLetterRow) -> Result<(), Er
 fn headers(letter: &DeadLetterRow) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut put = |name: &'static str, value: String| headers.insert(name, header_text(&value).as_str());
-    put("Nats-Msg-Id", letter.id());
+    put("Nats-Msg-Id", letter.id().to_string());
     put("Weir-Stage", letter.stage.to_owned());
     put("Weir-Reason", letter.reason.clone());
     put("Weir-Subject", letter.subject.clone());

@@ -133,7 +133,7 @@ mod tests {
     fn message(seq: u64, payload: &'static [u8]) -> Message {
         let published_at = Timestamp::from_micros(0);
         let payload = Bytes::from_static(payload);
-        Message { seq, id: seq.to_string(), subject: String::new(), published_at, pending: 0, payload }
+        Message { seq, id: seq.to_string(), subject: String::new(), published_at, pending: 0, replay: None, payload }
     }
 
     #[test]

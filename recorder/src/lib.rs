@@ -13,6 +13,7 @@ pub mod protocol;
 mod retry;
 mod write;
 mod dead_letter;
+mod replay;
 mod commit;
 mod stored;
 mod position;
@@ -20,6 +21,7 @@ mod record;
 
 mod migrate;
 pub mod reprice;
+pub mod letters;
 mod pipeline;
 mod health;
 mod metrics;

@@ -21,6 +21,7 @@ use crate::metrics::{Metrics, Stage};
 use crate::plan::{self, Context, Plan};
 use crate::position::Position;
 use crate::protocol::{self, Departure, Step, TokenBase};
+use crate::replay;
 use crate::rows::DeadLetterRow;
 use crate::write::{Inserter, Refusal, Writer};
 
@@ -188,6 +189,8 @@ impl Session {
         plan.tally.stored = plan.tally.stored.saturating_sub(refusals.len() as u64);
         plan.tally.dead_lettered += refusals.len() as u64;
         self.bury(&base, &range, &plan, refusals).await?;
+        let replayed = replay::store(&self.shared.clickhouse, &self.shared.writer, &base, &plan.replays).await;
+        plan.tally.stored += replayed.map_err(Error::Stored)?;
 
         let started = Instant::now();
         let (progress, owner) = (self.position.progress(), &self.shared.owner);
@@ -223,7 +226,7 @@ impl Session {
         for (part, cells) in [("", &plan.dead_letters), (":refused", &refused)] {
             let letters = || cells.values().flat_map(|cell| &cell.rows);
             for letter in letters() {
-                let (id, reason) = (letter.id(), letter.reason.as_str());
+                let (id, reason) = (letter.id().to_string(), letter.reason.as_str());
                 tracing::warn!(
                     partition = self.partition,
                     id,

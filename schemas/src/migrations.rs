@@ -46,6 +46,7 @@ pub const ALL: &[Migration] = migrations![
     "0007_unaccounted",
     "0008_bodies",
     "0030_adjustments",
+    "0090_dead_letter_replays",
 ];
 
 /// The statement with its placeholders filled in.

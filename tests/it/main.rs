@@ -59,6 +59,9 @@ mod shutdown;
 /// What is lost with a process or a store comes again: open streams of a killed gateway, and a backlog that NATS forgot.
 mod killed;
 
+/// What cannot be stored is kept with its reason, event by event, and is stored once when it can be.
+mod dead_letters;
+
 /// Nothing is lost and nothing counted twice, whatever is killed, stopped, wiped or full.
 mod chaos;
 

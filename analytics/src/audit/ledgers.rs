@@ -193,7 +193,7 @@ fn find(ledger: &Ledger, head: Option<&LedgerHead>, now: Timestamp) -> Finding {
     }
     if *dead_letters > 0 {
         let what = format!("{place}: {dead_letters} events are dead letters and no rows: ");
-        return Finding::new(State::Unclean, what + "read their reasons in the table dead_letters");
+        return Finding::new(State::Unclean, what + "`weir dead-letters list` tells why, `replay` sends them again");
     }
     match (silent, head.is_some_and(|head| head.stopped)) {
         (Some(head), _) if pending > 0 => {

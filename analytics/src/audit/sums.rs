@@ -71,7 +71,7 @@ pub fn judge_sums(sums: &[Sums], checks: &Checks) -> Vec<Finding> {
         findings.push(unclean(format!("{never_opened_requests} requests have ended and were never let in")));
     }
     if *dead_letters > 0 {
-        findings.push(unclean(format!("{dead_letters} events are dead letters: read why in the table dead_letters")));
+        findings.push(unclean(format!("{dead_letters} events are dead letters: `weir dead-letters list` tells why")));
     }
     findings
 }

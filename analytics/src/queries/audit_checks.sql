@@ -20,6 +20,11 @@ SELECT
         SELECT count() FROM dead_letters FINAL
         WHERE recorded_at >= fromUnixTimestamp64Micro({from_micros:Int64}, 'UTC')
           AND recorded_at < fromUnixTimestamp64Micro({to_micros:Int64}, 'UTC')
+          AND (partition, incarnation, stream_seq, line) NOT IN (
+              SELECT partition, incarnation, stream_seq, line
+              FROM dead_letter_replays FINAL
+              WHERE outcome IN ('stored', 'known')
+          )
     ))) AS dead_letters,
     toUInt64(assumeNotNull((
         SELECT countIf(cost_usd IS NULL AND input_tokens IS NOT NULL AND output_tokens IS NOT NULL)

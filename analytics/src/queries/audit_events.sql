@@ -29,7 +29,16 @@ FROM (
             SELECT epoch, partition, seq, toString(gateway) AS name, false AS dead FROM bodies WHERE {{rows}}
             UNION ALL
             SELECT assumeNotNull(ledger), partition, assumeNotNull(number), '' AS name, true AS dead
-            FROM (SELECT epoch AS ledger, partition, seq AS number FROM dead_letters WHERE {{rows}})
+            FROM (
+                SELECT epoch AS ledger, partition, seq AS number
+                FROM dead_letters
+                WHERE {{rows}}
+                  AND (partition, incarnation, stream_seq, line) NOT IN (
+                      SELECT partition, incarnation, stream_seq, line
+                      FROM dead_letter_replays FINAL
+                      WHERE outcome IN ('stored', 'known')
+                  )
+            )
             WHERE ledger IS NOT NULL AND number IS NOT NULL
         )
         GROUP BY epoch, partition, seq

@@ -114,8 +114,8 @@ pub async fn check_tables(clickhouse: &ClickHouse) -> Result<(), Error> {
     let database = Value::Text(clickhouse.database().to_owned());
     let statement = Statement::new(include_str!("ready.sql"), 1).bind("database", database);
     match clickhouse.rows::<u64>(&statement, 1).await?.first() {
-        Some(6) => Ok(()),
-        present => Err(Error::NotMigrated(format!("{} of 6 tables are there", present.unwrap_or(&0)))),
+        Some(7) => Ok(()),
+        present => Err(Error::NotMigrated(format!("{} of 7 tables are there", present.unwrap_or(&0)))),
     }
 }
 

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::consume::Message;
 use crate::decode::{self, Identity, Poison};
+use crate::replay::Replay;
 use crate::rows::{BodiesRow, CandidateRow, DeadLetterRow, OpenedRow, Recording, RequestRow, Stage};
 
 /// Rows of one table by the UTC day that their partition in ClickHouse is named by.
@@ -69,6 +70,8 @@ pub struct Plan {
     pub bodies: ByDay<BodiesRow>,
     /// What is no event.
     pub dead_letters: ByDay<DeadLetterRow>,
+    /// Dead letters that came again.
+    pub replays: Vec<Replay>,
     /// The progress's epochs with the range's events added.
     pub epochs: BTreeMap<Uuid, SeqSet>,
     /// What was found, for the metrics.
@@ -93,6 +96,10 @@ impl Plan {
     pub fn new(context: Context<'_>, messages: &[Message], epochs: BTreeMap<Uuid, SeqSet>) -> Self {
         let mut plan = Self { epochs, ..Self::default() };
         for (index, message) in messages.iter().enumerate() {
+            if let Some(letter) = &message.replay {
+                plan.add_replay(Replay::new(context, **letter, index, &message.payload));
+                continue;
+            }
             for (line_index, line) in schemas::pack::lines(&message.payload).enumerate() {
                 let origin = Origin { message: index, line: line_index };
                 match decode::decode(line, context.partition) {
@@ -106,10 +113,11 @@ impl Plan {
 
     /// Whether nothing has to be written.
     pub fn is_empty(&self) -> bool {
-        self.tally.stored == 0 && self.tally.dead_lettered == 0
+        self.tally.stored == 0 && self.tally.dead_lettered == 0 && self.replays.is_empty()
     }
 
-    fn add(&mut self, context: Context<'_>, event: Event, origin: Origin) {
+    /// Adds an event that is not recorded yet; one that is, is counted.
+    pub(crate) fn add(&mut self, context: Context<'_>, event: Event, origin: Origin) {
         let Event { head, body } = event;
         if !self.epochs.entry(head.epoch).or_default().insert(head.seq) {
             self.tally.deduplicated += 1;
@@ -137,6 +145,14 @@ impl Plan {
                 push(&mut self.bodies, day, BodiesRow::new(recording, *bodies), origin);
             }
         }
+    }
+
+    /// Adds a dead letter that came again. Whether its row is there already is asked when it is written.
+    fn add_replay(&mut self, replay: Replay) {
+        if let Some((epoch, seq)) = replay.number() {
+            self.epochs.entry(epoch).or_default().insert(seq);
+        }
+        self.replays.push(replay);
     }
 
     fn add_poison(&mut self, context: Context<'_>, message: &Message, origin: Origin, poison: &Poison) {

@@ -104,7 +104,8 @@ fn line(epoch: u128, seq: u64, body: &Body) -> Vec<u8> {
 
 fn message(seq: u64, lines: &[Vec<u8>]) -> Message {
     let (id, subject) = (format!("id-{seq}"), "weir.v1.stream.3".to_owned());
-    Message { seq, id, subject, published_at: at(5), pending: 0, payload: lines.join(&b'\n').into() }
+    let payload = lines.join(&b'\n').into();
+    Message { seq, id, subject, published_at: at(5), pending: 0, replay: None, payload }
 }
 
 fn plan_after(epochs: BTreeMap<Uuid, SeqSet>, messages: &[Message]) -> Plan {
@@ -193,7 +194,7 @@ fn what_is_no_event_becomes_a_dead_letter_with_its_bytes_and_its_origin() {
     assert_eq!(letters.iter().map(|letter| letter.line).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(&letters[0].payload[..], b"\xffgarbage");
     assert_eq!((letters[0].seq, letters[0].message_id.as_str(), letters[0].stream_seq), (None, "id-6", 6));
-    assert_eq!((letters[1].seq, letters[1].id().as_str()), (Some(2), "v1:3:9:6:2"));
+    assert_eq!((letters[1].seq, letters[1].id().to_string().as_str()), (Some(2), "v1:3:9:6:2"));
     assert!(letters[1].reason.contains("upgrade it, then replay"), "{}", letters[1].reason);
     assert!(letters[2].reason.contains("belongs to partition 4"), "{}", letters[2].reason);
     // The numbered one of our partition counts as recorded, and is not a letter twice.

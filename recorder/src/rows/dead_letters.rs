@@ -5,7 +5,7 @@ use clickhouse::Row;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use super::TableRow;
+use super::{LetterId, TableRow};
 
 /// Where an event failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +53,10 @@ impl TableRow for DeadLetterRow {
 }
 
 impl DeadLetterRow {
-    /// `Nats-Msg-Id` in the dead-letter stream: the same letter has the same id.
-    pub fn id(&self) -> String {
-        let Self { partition, incarnation, stream_seq, line, .. } = self;
-        format!("v1:{partition}:{incarnation}:{stream_seq}:{line}")
+    /// Its name: the same letter has the same one, however often its range is written.
+    pub fn id(&self) -> LetterId {
+        let Self { partition, incarnation, stream_seq, line, .. } = *self;
+        LetterId { partition, incarnation, stream_seq, line }
     }
 }
 

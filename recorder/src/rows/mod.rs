@@ -5,7 +5,9 @@ mod requests;
 mod candidates;
 mod opened;
 mod bodies;
+mod letter_id;
 mod dead_letters;
+mod replays;
 mod prices;
 
 #[cfg(test)]
@@ -14,8 +16,10 @@ mod tests;
 pub use bodies::BodiesRow;
 pub use candidates::CandidateRow;
 pub use dead_letters::{DeadLetterRow, Stage};
+pub use letter_id::{InvalidLetterId, LetterId};
 pub use opened::OpenedRow;
 pub use prices::PriceRow;
+pub use replays::{ReplayOutcome, ReplayRow};
 pub use requests::RequestRow;
 
 use clickhouse::{Row, RowWrite};

@@ -22,6 +22,7 @@ fn every_row_has_exactly_the_columns_of_its_table() {
     check::<OpenedRow>();
     check::<BodiesRow>();
     check::<DeadLetterRow>();
+    check::<ReplayRow>();
     check::<PriceRow>();
     check::<crate::reprice::AdjustmentRow>();
 }

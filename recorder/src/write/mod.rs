@@ -13,7 +13,7 @@ use crate::metrics::{Metrics, Stage};
 use crate::plan::{ByDay, Cell, Origin, Plan};
 use crate::protocol::TokenBase;
 use crate::retry::{self, Backoff, Verdict};
-use crate::rows::{DeadLetterRow, TableRow};
+use crate::rows::{DeadLetterRow, ReplayRow, TableRow};
 use crate::telemetry::with_causes;
 
 /// A row that ClickHouse will not take.
@@ -55,34 +55,47 @@ impl<I: Insert> Writer<I> {
 
     /// Writes everything that was planned but the dead letters. Returns when each row is either stored or refused.
     pub async fn write(&self, base: &TokenBase, plan: &Plan) -> Vec<Refusal> {
+        self.write_part(base, "", plan).await
+    }
+
+    /// Writes what is not among the range's own rows: `part` keeps its tokens apart from theirs.
+    pub async fn write_part(&self, base: &TokenBase, part: &str, plan: &Plan) -> Vec<Refusal> {
         let mut writes: Vec<BoxFuture<'_, Vec<Refusal>>> = Vec::new();
-        self.push_cells(&mut writes, base, &plan.requests);
-        self.push_cells(&mut writes, base, &plan.candidates);
-        self.push_cells(&mut writes, base, &plan.opened);
-        self.push_cells(&mut writes, base, &plan.bodies);
+        self.push_cells(&mut writes, (base, part), &plan.requests);
+        self.push_cells(&mut writes, (base, part), &plan.candidates);
+        self.push_cells(&mut writes, (base, part), &plan.opened);
+        self.push_cells(&mut writes, (base, part), &plan.bodies);
         join_all(writes).await.into_iter().flatten().collect()
     }
 
     /// Writes dead letters. `part` keeps those that were found by reading apart from those that were refused.
     pub async fn write_dead_letters(&self, base: &TokenBase, part: &str, cells: &ByDay<DeadLetterRow>) {
         for (day, cell) in cells {
-            let token = base.cell(&format!("{}{part}", DeadLetterRow::TABLE), *day);
-            let mut backoff = Backoff::default();
-            // The last resort has no further one: whatever ClickHouse says, the letters wait here.
-            while let Err(error) = self.try_insert(&token, &cell.rows).await {
-                self.pause::<DeadLetterRow>(&mut backoff, &error).await;
-            }
+            self.write_for_ever(&base.cell(&format!("{}{part}", DeadLetterRow::TABLE), *day), &cell.rows).await;
+        }
+    }
+
+    /// Writes down what became of a dead letter that came again.
+    pub async fn write_replay(&self, base: &TokenBase, part: &str, row: ReplayRow) {
+        self.write_for_ever(&base.cell(&format!("{}{part}", ReplayRow::TABLE), 0), &[row]).await;
+    }
+
+    /// The last resort has no further one: whatever ClickHouse says, the rows wait here.
+    async fn write_for_ever<R: TableRow>(&self, token: &str, rows: &[R]) {
+        let mut backoff = Backoff::default();
+        while let Err(error) = self.try_insert(token, rows).await {
+            self.pause::<R>(&mut backoff, &error).await;
         }
     }
 
     fn push_cells<'a, R: TableRow>(
         &'a self,
         writes: &mut Vec<BoxFuture<'a, Vec<Refusal>>>,
-        base: &TokenBase,
+        (base, part): (&TokenBase, &str),
         cells: &'a ByDay<R>,
     ) {
         for (day, cell) in cells {
-            let token = base.cell(R::TABLE, *day);
+            let token = base.cell(&format!("{}{part}", R::TABLE), *day);
             writes.push(async move { self.write_cell(&token, cell).await }.boxed());
         }
     }

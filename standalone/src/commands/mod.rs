@@ -7,6 +7,7 @@ mod demo;
 mod up;
 mod check;
 mod audit;
+mod dead_letters;
 mod prices;
 mod reprice;
 mod simulate;
@@ -38,6 +39,7 @@ enum Command {
     Up(up::Arguments),
     Check(check::Arguments),
     Audit(audit::Arguments),
+    DeadLetters(dead_letters::Arguments),
     Prices(prices::Arguments),
     Reprice(reprice::Arguments),
     Simulate(simulate::Arguments),
@@ -83,6 +85,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Up(arguments) => on_runtime(up::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
         Command::Audit(arguments) => on_runtime(audit::run(arguments)),
+        Command::DeadLetters(arguments) => on_runtime(dead_letters::run(arguments)),
         Command::Prices(arguments) => prices::run(arguments),
         Command::Reprice(arguments) => on_runtime(reprice::run(arguments)),
         Command::Simulate(arguments) => on_runtime(simulate::run(arguments)),
