@@ -37,7 +37,7 @@ pub enum StartError {
     Shipper(std::io::Error),
 }
 
-/// The shared parts.
+/// The shared parts, under one configuration.
 pub(crate) struct App {
     pub(crate) clients: Clients,
     pub(crate) catalog: Catalog,
@@ -53,7 +53,7 @@ pub(crate) struct App {
     pub(crate) capture: Capture,
     pub(crate) request_body_max: u64,
     /// Bounds the rejected events of requests that were never let in.
-    pub(crate) flood: Flood,
+    pub(crate) flood: Arc<Flood>,
     /// One task per request that was sent upstream; they outlive their client's connection while they drain.
     pub(crate) requests: TaskTracker,
     /// Cancelled when running requests must end now.
@@ -81,9 +81,37 @@ impl App {
             drain: config.gateway.drain,
             smoothing: config.gateway.smoothing,
             request_body_max: config.gateway.request_body_max.0,
-            flood: Flood::default(),
+            flood: Arc::default(),
             requests,
             abort: CancellationToken::new(),
+        })
+    }
+
+    /// The same for another configuration. What outlives a configuration is shared with this one; it is touched only
+    /// when nothing can fail any more.
+    pub(crate) fn reconfigured(&self, config: &Config) -> Result<Self, StartError> {
+        let catalog = Catalog::build(config)?;
+        let clients = Clients::build(&config.clients)?;
+        // Open connections to providers stay open, unless others are wanted.
+        let connects_alike = self.timeouts.connect == config.gateway.timeouts.connect;
+        let http = if connects_alike { self.http.clone() } else { client::build(&config.gateway.timeouts)? };
+        self.metrics.config_models(config.models.iter().map(|model| model.name.clone()));
+        Ok(Self {
+            clients,
+            capture: self.capture.reconfigured(config.gateway.capture, catalog.secrets()),
+            health: self.health.reconfigured(catalog.health_specs()),
+            peers: Arc::clone(&self.peers),
+            catalog,
+            http,
+            ledger: Arc::clone(&self.ledger),
+            metrics: Arc::clone(&self.metrics),
+            timeouts: config.gateway.timeouts,
+            drain: config.gateway.drain,
+            smoothing: config.gateway.smoothing,
+            request_body_max: config.gateway.request_body_max.0,
+            flood: Arc::clone(&self.flood),
+            requests: self.requests.clone(),
+            abort: self.abort.clone(),
         })
     }
 

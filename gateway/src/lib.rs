@@ -19,7 +19,9 @@ mod catalog;
 mod clients;
 pub mod metrics;
 mod ops;
+mod reload;
 mod server;
+pub mod signals;
 pub mod telemetry;
 
 use std::sync::Arc;
@@ -27,9 +29,11 @@ use std::time::Duration;
 
 use schemas::config::Config;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use app::StartError;
+pub use reload::Reload;
 
 /// Sockets that the caller has bound, so that it knows their addresses before anything runs.
 #[derive(Debug)]
@@ -43,25 +47,39 @@ pub struct Listeners {
 /// Serves until `shutdown` is cancelled, then lets running requests finish and ships the ledger, both within
 /// `[gateway] shutdown_timeout`.
 pub async fn run(config: Config, listeners: Listeners, shutdown: CancellationToken) -> Result<(), StartError> {
+    run_following(config, None, listeners, shutdown).await
+}
+
+/// The same, and takes over what the file of the configuration says whenever that changes.
+pub async fn run_following(
+    config: Config,
+    reload: Option<Reload>,
+    listeners: Listeners,
+    shutdown: CancellationToken,
+) -> Result<(), StartError> {
     let grace = config.gateway.shutdown_timeout.0;
     let ledger = Arc::new(app::open_ledger(&config)?);
-    let app = Arc::new(app::App::build(&config, Arc::clone(&ledger))?);
+    let app = app::App::build(&config, Arc::clone(&ledger))?;
+    let (metrics, peers) = (Arc::clone(&app.metrics), Arc::clone(&app.peers));
+    let current = Arc::new(reload::Current::new(app));
     let shipping = CancellationToken::new();
     let shipper = ledger::spawn_shipper(ledger::ShipperOptions {
         ledger: Arc::clone(&ledger),
         nats: config.nats.clone(),
-        metrics: Arc::clone(&app.metrics),
+        metrics,
         shutdown: shipping.clone(),
         grace,
     })
     .map_err(StartError::Shipper)?;
-    let sharing = tokio::spawn(peers::link(Arc::clone(&app.peers), config.nats.clone()));
-    let health = tokio::spawn(peers::share_health(Arc::clone(&app)));
+    let sharing = tokio::spawn(peers::link(peers, config.nats.clone()));
+    let health = tokio::spawn(peers::share_health(Arc::clone(&current)));
     let syncing = tokio::spawn(app::sync_periodically(Arc::clone(&ledger)));
-    let ops = tokio::spawn(ops::serve(listeners.ops, Arc::clone(&app), shipper.connected()));
+    let ops = tokio::spawn(ops::serve(listeners.ops, Arc::clone(&current), shipper.connected()));
+    let following = reload.map(|reload| tokio::spawn(reload::follow(reload, config, Arc::clone(&current))));
 
-    let connections = server::serve(listeners.clients, Arc::clone(&app), shutdown).await;
-    app.finish_requests(grace).await;
+    let connections = server::serve(listeners.clients, Arc::clone(&current), shutdown).await;
+    following.inspect(JoinHandle::abort);
+    current.get().finish_requests(grace).await;
     // All requests are settled; their last bytes need a moment to leave.
     connections.finish(Duration::from_secs(2)).await;
     shipping.cancel();

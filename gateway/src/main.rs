@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use gateway::Reload;
 use schemas::config::Config;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 /// The proxy of Weir.
 #[derive(Parser)]
@@ -21,35 +20,30 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let reload = Reload::new(&arguments.config);
     let config = match Config::load(&arguments.config) {
         Ok(config) => config,
         Err(mistakes) => return fail(64, &mistakes.to_string()),
     };
     gateway::telemetry::start();
     let started = tokio::runtime::Runtime::new().map_err(|error| (1, error.to_string()));
-    match started.and_then(|runtime| runtime.block_on(serve(config))) {
+    match started.and_then(|runtime| runtime.block_on(serve(config, reload))) {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, message)) => fail(code, &message),
     }
 }
 
-async fn serve(config: Config) -> Result<(), (u8, String)> {
+async fn serve(config: Config, reload: Reload) -> Result<(), (u8, String)> {
     let bind = async |address| {
         TcpListener::bind(address).await.map_err(|error| (1, format!("cannot listen on {address}: {error}")))
     };
     let clients = bind(config.gateway.listen).await?;
     let ops = bind(config.gateway.ops_listen).await?;
-    let shutdown = CancellationToken::new();
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let stop = shutdown.clone();
-    tokio::spawn(async move {
-        if let (Ok(terminate), Ok(interrupt)) = (&mut terminate, &mut interrupt) {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-            stop.cancel();
-        }
-    });
+    let shutdown =
+        gateway::signals::listen(reload.asked()).map_err(|error| (1, format!("cannot listen to signals: {error}")))?;
     let code = |error: &gateway::StartError| if matches!(error, gateway::StartError::Config(_)) { 64 } else { 1 };
-    gateway::run(config, gateway::Listeners { clients, ops }, shutdown).await.map_err(|e| (code(&e), e.to_string()))
+    let listeners = gateway::Listeners { clients, ops };
+    gateway::run_following(config, Some(reload), listeners, shutdown).await.map_err(|e| (code(&e), e.to_string()))
 }
 
 fn fail(code: u8, message: &str) -> ExitCode {

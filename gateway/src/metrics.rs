@@ -3,8 +3,10 @@
 //! Labels are closed enums or names from the configuration, never anything that a client can invent.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -12,6 +14,7 @@ use prometheus::{
 use schemas::events::{Candidate, Receipt};
 
 use crate::health::Snapshot;
+use crate::reload::Counts;
 
 /// OpenTelemetry's bucket bounds for GenAI durations, in seconds.
 const DURATION_SECONDS: &[f64] =
@@ -40,8 +43,8 @@ const OVERHEAD_SECONDS: &[f64] = &[0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Names of the catalogue; any other model was invented by a client and is labelled `unlisted`.
-    models: BTreeSet<String>,
+    /// Names of all catalogues so far; any other model was invented by a client and is labelled `unlisted`.
+    models: ArcSwap<BTreeSet<String>>,
     requests: IntCounterVec,
     candidates: IntCounterVec,
     active: IntGauge,
@@ -59,6 +62,8 @@ pub struct Metrics {
     key_cooldown: IntGaugeVec,
     key_in_flight: IntGaugeVec,
     key_limit: IntGaugeVec,
+    /// What became of changed configurations.
+    pub(crate) reloads: Counts,
     overhead: Histogram,
     duration: HistogramVec,
     first_token: HistogramVec,
@@ -90,15 +95,16 @@ impl BodyDrop {
 impl Metrics {
     /// Registers all metrics. `models` are the names that may become labels.
     pub fn new(models: BTreeSet<String>) -> Result<Self, prometheus::Error> {
-        let model = &["gen_ai_provider_name", "gen_ai_request_model"];
+        let (registry, model) = (Registry::new(), &["gen_ai_provider_name", "gen_ai_request_model"]);
         let per_key =
             |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["provider", "endpoint", "key"]);
         let histogram = |name: &str, help: &str, buckets: &[f64]| {
             HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), model)
         };
         let metrics = Self {
-            registry: Registry::new(),
-            models,
+            reloads: Counts::register(&registry)?,
+            registry,
+            models: ArcSwap::from_pointee(models),
             requests: IntCounterVec::new(Opts::new("weir_requests_total", "Requests by outcome."), &["outcome"])?,
             candidates: IntCounterVec::new(
                 Opts::new("weir_candidates_total", "Candidates considered, by verdict and reason."),
@@ -210,7 +216,8 @@ impl Metrics {
             return;
         }
         self.active.dec();
-        let name = self.models.get(&receipt.model).map_or("unlisted", String::as_str);
+        let models = self.models.load();
+        let name = models.get(&receipt.model).map_or("unlisted", String::as_str);
         let model = &[receipt.provider.as_str(), name];
         self.duration.with_label_values(model).observe(receipt.duration_ms / 1000.0);
         if let Some(ttft_ms) = receipt.ttft_ms {
@@ -254,6 +261,18 @@ impl Metrics {
     pub(crate) fn peers(&self, alive: usize, unreadable: u64) {
         self.peers.set(i64::try_from(alive).unwrap_or(i64::MAX));
         self.peers_unreadable.inc_by(unreadable.saturating_sub(self.peers_unreadable.get()));
+    }
+
+    /// Names that may become labels from now on. Those of running requests stay.
+    pub(crate) fn config_models(&self, models: impl Iterator<Item = String>) {
+        let known = self.models.load();
+        self.models.store(Arc::new(known.iter().cloned().chain(models).collect()));
+        // Of keys that are gone nothing is known any more; the others are told again at the next scrape.
+        for per_key in
+            [&self.breaker_state, &self.key_disabled, &self.key_cooldown, &self.key_in_flight, &self.key_limit]
+        {
+            per_key.reset();
+        }
     }
 
     pub(crate) fn events_appended(&self, count: u64) {

@@ -11,18 +11,20 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::app::App;
+use crate::reload::Current;
 
-pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, nats: Arc<AtomicBool>) {
+pub(crate) async fn serve(listener: TcpListener, current: Arc<Current>, nats: Arc<AtomicBool>) {
     let metrics = {
-        let app = Arc::clone(&app);
+        let current = Arc::clone(&current);
         move || {
+            let app = current.get();
             app.metrics.health(&app.health.snapshot(Instant::now()));
             app.metrics.peers(app.peers.alive(Instant::now()), app.peers.unreadable());
             let text = app.metrics.exposition();
             std::future::ready(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
         }
     };
-    let ready = move || std::future::ready(readiness(&app, nats.load(Ordering::Relaxed)));
+    let ready = move || std::future::ready(readiness(&current.get(), nats.load(Ordering::Relaxed)));
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| std::future::ready("ok\n")))

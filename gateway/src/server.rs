@@ -16,8 +16,8 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::App;
 use crate::pipeline::{self, Route};
+use crate::reload::Current;
 
 /// The open connections of a server that has stopped accepting.
 pub(crate) struct Connections(TaskTracker);
@@ -31,9 +31,8 @@ impl Connections {
 }
 
 /// Accepts connections until `shutdown`; then asks all of them to end after their running request.
-pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: CancellationToken) -> Connections {
-    let write_limit = app.timeouts.idle.0;
-    let router = router(app);
+pub(crate) async fn serve(listener: TcpListener, current: Arc<Current>, shutdown: CancellationToken) -> Connections {
+    let router = router(&current);
     let connections = TaskTracker::new();
     loop {
         let stream = tokio::select! {
@@ -48,6 +47,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, shutdown: Cancel
             },
             () = shutdown.cancelled() => return Connections(connections),
         };
+        let write_limit = current.get().timeouts.idle.0;
         connections.spawn(connection(stream, write_limit, router.clone(), shutdown.clone()));
     }
 }
@@ -75,28 +75,31 @@ async fn connection(stream: TcpStream, write_limit: Duration, router: Router, sh
     }
 }
 
-fn router(app: Arc<App>) -> Router {
-    let generate = |format| handler(&app, move |_| Route::Upstream(Operation::Generate, format));
-    let count = handler(&app, |_| Route::Upstream(Operation::CountTokens, Format::Anthropic));
-    let models = || handler(&app, |request| Route::Models(dialect(request.headers(), request.uri().path())));
+fn router(current: &Arc<Current>) -> Router {
+    let generate = |format| handler(current, move |_| Route::Upstream(Operation::Generate, format));
+    let count = handler(current, |_| Route::Upstream(Operation::CountTokens, Format::Anthropic));
+    let models = || handler(current, |request| Route::Models(dialect(request.headers(), request.uri().path())));
     Router::new()
         .route("/v1/messages", generate(Format::Anthropic))
         .route("/v1/messages/count_tokens", count)
         .route("/v1/chat/completions", generate(Format::OpenaiChat))
         .route("/v1/responses", generate(Format::OpenaiResponses))
         .route("/v1/models", models())
-        .route("/v1/models/{*model_and_action}", handler(&app, model))
+        .route("/v1/models/{*model_and_action}", handler(current, model))
         .route("/v1beta/models", models())
-        .route("/v1beta/models/{*model_and_action}", handler(&app, |request| gemini(request.uri().path())))
-        .fallback_service(handler(&app, |request| Route::Unknown(dialect(request.headers(), request.uri().path()))))
+        .route("/v1beta/models/{*model_and_action}", handler(current, |request| gemini(request.uri().path())))
+        .fallback_service(handler(current, |request| Route::Unknown(dialect(request.headers(), request.uri().path()))))
 }
 
 /// Hands a request to the pipeline, under what its path means.
-fn handler(app: &Arc<App>, route: impl Fn(&Request<Body>) -> Route + Clone + Send + Sync + 'static) -> MethodRouter {
-    let app = Arc::clone(app);
+fn handler(
+    current: &Arc<Current>,
+    route: impl Fn(&Request<Body>) -> Route + Clone + Send + Sync + 'static,
+) -> MethodRouter {
+    let current = Arc::clone(current);
     any(move |request: Request<Body>| {
         let route = route(&request);
-        pipeline::handle(Arc::clone(&app), route, request)
+        pipeline::handle(current.get(), route, request)
     })
 }
 

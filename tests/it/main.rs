@@ -50,6 +50,9 @@ mod capture;
 /// A wrong configuration is told whole before anything starts.
 mod config;
 
+/// A running gateway takes over a changed configuration whole or not at all, and no running answer notices.
+mod reload;
+
 /// NATS and ClickHouse may go away under load: no client notices, and no request is lost or counted twice.
 mod outage;
 

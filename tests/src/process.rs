@@ -56,9 +56,18 @@ impl Process {
 
     /// SIGTERM.
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal("HUP");
+    }
+
+    fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        let status = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &id]).status().expect("sh");
-        assert!(status.success(), "kill -TERM {id}");
+        let status = Command::new("sh").args(["-c", "kill -\"$1\" \"$2\"", "sh", name, &id]).status().expect("sh");
+        assert!(status.success(), "kill -{name} {id}");
     }
 
     /// Memory that it holds now, and the most that it has held.

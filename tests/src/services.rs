@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
@@ -131,6 +132,7 @@ impl GatewayProcess {
     /// Starts it again after it has ended.
     pub async fn restart(&mut self) {
         assert!(self.process.is_none(), "the gateway is running");
+        crate::caller::install_tls();
         let binary = tokio::task::spawn_blocking(|| binaries::path("weir-gateway")).await.expect("weir-gateway");
         let mut command = Command::new(binary);
         command.arg("--config").arg(self.folder.path().join("weir.toml")).env("RUST_LOG", "debug");
@@ -154,6 +156,26 @@ impl GatewayProcess {
     /// Its `http://` address for clients.
     pub fn url(&self) -> String {
         format!("http://{}", self.settings.listen)
+    }
+
+    /// `http://` address of `/metrics`, `/healthz` and `/readyz`.
+    pub fn ops_url(&self) -> String {
+        format!("http://{}", self.settings.ops_listen)
+    }
+
+    /// The file that it was started with.
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.path().join("weir.toml")
+    }
+
+    /// What that file said at the start, with the addresses in use.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.process.as_ref().expect("a running gateway").hang_up();
     }
 
     /// Its memory.

@@ -60,9 +60,13 @@ pub(crate) struct Output {
 
 impl Capture {
     pub(crate) fn new(mode: config::Capture, secrets: impl Iterator<Item = Secret>, output: Output) -> Self {
-        let ours = secrets.filter(|secret| secret.expose().len() >= SECRET_MIN_BYTES).collect();
-        let secrets = Secrets { ours, client_key: None };
-        Self { mode, secrets, writing: Arc::new(Semaphore::new(WRITING_MAX)), output }
+        Self { mode, secrets: Secrets::new(secrets), writing: Arc::new(Semaphore::new(WRITING_MAX)), output }
+    }
+
+    /// The same under another configuration, within the same bound.
+    pub(crate) fn reconfigured(&self, mode: config::Capture, secrets: impl Iterator<Item = Secret>) -> Self {
+        let (writing, output) = (Arc::clone(&self.writing), self.output.clone());
+        Self { mode, secrets: Secrets::new(secrets), writing, output }
     }
 
     /// The transcript of a new request.
@@ -110,6 +114,11 @@ impl Capture {
 }
 
 impl Secrets {
+    fn new(ours: impl Iterator<Item = Secret>) -> Self {
+        let ours = ours.filter(|secret| secret.expose().len() >= SECRET_MIN_BYTES).collect();
+        Self { ours, client_key: None }
+    }
+
     fn redactor(&self) -> Result<Redactor, BuildError> {
         Redactor::new(self.ours.iter().chain(&self.client_key))
     }

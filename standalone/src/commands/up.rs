@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use gateway::Reload;
 use schemas::config::Config;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let reload = Reload::new(&arguments.config);
     let config = Config::load(&arguments.config)?;
     config.check_secrets()?;
     logging::start("info,async_nats=warn");
@@ -40,7 +42,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         () = stop.cancelled() => Ok(false),
     };
     let ran = match started {
-        Ok(true) => serve(&config, listeners, &mut engines, &stop).await,
+        Ok(true) => serve(&config, reload, listeners, &mut engines, &stop).await,
         Ok(false) => Ok(()),
         Err(error) => Err(error),
     };
@@ -54,11 +56,12 @@ fn failed(error: Error) -> Failure {
 
 async fn serve(
     config: &Config,
+    reload: Reload,
     listeners: Listeners,
     engines: &mut Engines,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
-    let mut services = Services::start(config, listeners);
+    let mut services = Services::start(config, Some(reload), listeners);
     terminal::err(format_args!(
         "Weir is up: gateway http://{}, analytics http://{}, ClickHouse {}",
         config.gateway.listen,

@@ -105,7 +105,7 @@ async fn show(folder: &Path, engines: &mut Engines) -> Result<Standing, Error> {
     engines.start(&config).await?;
     let client = reqwest::Client::builder().no_proxy().build().map_err(stack::Error::Client)?;
     let readback = Readback { client, analytics: addresses.analytics, config: config.clone() };
-    let mut services = Services::start(&config, listeners);
+    let mut services = Services::start(&config, None, listeners);
     let verdict = tokio::select! {
         told = tell(&readback, &addresses, &simulator) => told,
         failed = services.failed() => return Err(failed.into()),

@@ -57,12 +57,12 @@ struct Service {
 }
 
 impl Services {
-    /// Starts them.
-    pub fn start(config: &Config, listeners: Listeners) -> Self {
+    /// Starts them. With `reload` the gateway follows changes of the file that `config` is from.
+    pub fn start(config: &Config, reload: Option<gateway::Reload>, listeners: Listeners) -> Self {
         let Listeners { clients, gateway_ops, recorder_ops, analytics } = listeners;
         let sockets = gateway::Listeners { clients, ops: gateway_ops };
         Self {
-            gateway: Service::start("gateway", |stop| gateway::run(config.clone(), sockets, stop)),
+            gateway: Service::start("gateway", |stop| gateway::run_following(config.clone(), reload, sockets, stop)),
             recorder: Service::start("recorder", |stop| recorder::run(config.clone(), recorder_ops, stop)),
             analytics: Service::start("analytics", |stop| analytics::run(config.clone(), analytics, stop)),
             // Running streams, and then the ledger, may each take that long.
