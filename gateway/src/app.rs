@@ -15,6 +15,7 @@ use crate::ledger::{Ledger, Options, RecoveryError};
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::pipeline::Flood;
+use crate::routing::Affinity;
 use crate::upstream::client;
 
 /// Why the gateway cannot start.
@@ -42,6 +43,8 @@ pub(crate) struct App {
     pub(crate) clients: Clients,
     pub(crate) catalog: Catalog,
     pub(crate) health: Health,
+    /// Where conversations are cached.
+    pub(crate) affinity: Affinity,
     /// What the other gateways know.
     pub(crate) peers: Arc<Peers>,
     pub(crate) http: reqwest::Client,
@@ -72,6 +75,7 @@ impl App {
             clients: Clients::build(&config.clients)?,
             capture: Capture::new(config.gateway.capture, catalog.secrets(), output),
             health: Health::new(catalog.health_specs()),
+            affinity: Affinity::default(),
             peers: Arc::new(Peers::new(ledger.epoch())),
             catalog,
             http: client::build(&config.gateway.timeouts)?,

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use schemas::config::{Config, Endpoint, Key, Mistake, Mistakes, Provider, Secret};
+use schemas::config::{Capabilities, Config, Endpoint, Key, Mistake, Mistakes, Provider, Route, Secret};
 use schemas::money::Factor;
 use schemas::outcome::Format;
 use sha2::{Digest, Sha256};
 
 use crate::health::TargetSpec;
+use crate::routing::Abilities;
 
 /// One endpoint with one of its keys, ready to be asked.
 #[derive(Debug)]
@@ -32,10 +33,12 @@ pub(crate) struct Target {
     provider_priority: i32,
     weight: u32,
     max_concurrent: u32,
+    /// As its endpoint and its key have them.
+    capabilities: [Capabilities; 2],
 }
 
 /// A target and what to ask it for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) target: Arc<Target>,
     pub(crate) model_upstream: String,
@@ -45,25 +48,41 @@ pub(crate) struct Candidate {
     pub(crate) weight: f64,
     /// Tells the candidates apart in the same way at every gateway and after every restart.
     pub(crate) seed: u64,
+    pub(crate) abilities: Abilities,
 }
 
 /// A model with its candidates, in order of priority.
 #[derive(Clone, Debug)]
-pub(crate) struct Listed {
+pub struct Listed {
     /// The canonical name.
     pub(crate) model: String,
-    pub(crate) candidates: Vec<Arc<Candidate>>,
+    pub(crate) candidates: Vec<Candidate>,
+}
+
+impl Listed {
+    fn new(model: String, mut candidates: Vec<Candidate>) -> Self {
+        candidates.sort_by_key(|candidate| candidate.priority);
+        Self { model, candidates }
+    }
+
+    /// The place in [`crate::health::Health`] of the candidate in this place.
+    pub fn target_id(&self, place: usize) -> Option<usize> {
+        self.candidates.get(place).map(|candidate| candidate.target.id)
+    }
 }
 
 impl Candidate {
-    fn new(target: &Arc<Target>, model_upstream: String, priority: Option<i32>, weight: u32) -> Arc<Self> {
-        Arc::new(Self {
+    fn new(target: &Arc<Target>, model_upstream: String, route: Option<&Route>) -> Self {
+        let anything = Capabilities::default();
+        let [endpoint, key] = &target.capabilities;
+        Self {
             seed: affinity([target.endpoint.as_str(), &target.key, &model_upstream]),
             target: Arc::clone(target),
             model_upstream,
-            priority: priority.unwrap_or(target.provider_priority),
-            weight: f64::from(weight) * f64::from(target.weight),
-        })
+            priority: route.and_then(|route| route.priority).unwrap_or(target.provider_priority),
+            weight: f64::from(route.map_or(1, |route| route.weight)) * f64::from(target.weight),
+            abilities: Abilities::of([endpoint, key, route.map_or(&anything, |route| &route.capabilities)]),
+        }
     }
 }
 
@@ -80,7 +99,7 @@ pub(crate) fn affinity<'a>(names: impl IntoIterator<Item = &'a str>) -> u64 {
 
 /// All models.
 #[derive(Debug)]
-pub(crate) struct Catalog {
+pub struct Catalog {
     /// By name and alias.
     models: BTreeMap<String, Arc<Listed>>,
     targets: Vec<Arc<Target>>,
@@ -88,7 +107,8 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    pub(crate) fn build(config: &Config) -> Result<Self, Mistakes> {
+    /// The catalogue of a configuration; secrets that are missing and headers that are none are mistakes.
+    pub fn build(config: &Config) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
         let mut targets = Vec::new();
         for (p, provider) in config.providers.iter().enumerate() {
@@ -106,11 +126,10 @@ impl Catalog {
                 let serving = targets.iter().filter(|target| target.endpoint == route.endpoint);
                 candidates.extend(serving.map(|target| {
                     let model_upstream = route.model.clone().unwrap_or_else(|| model.name.clone());
-                    Candidate::new(target, model_upstream, route.priority, route.weight)
+                    Candidate::new(target, model_upstream, Some(route))
                 }));
             }
-            candidates.sort_by_key(|candidate| candidate.priority);
-            let listed = Arc::new(Listed { model: model.name.clone(), candidates });
+            let listed = Arc::new(Listed::new(model.name.clone(), candidates));
             for name in model.aliases.iter().chain([&model.name]) {
                 models.insert(name.clone(), Arc::clone(&listed));
             }
@@ -133,7 +152,7 @@ impl Catalog {
     }
 
     /// All targets, in the order of their ids.
-    pub(crate) fn health_specs(&self) -> impl Iterator<Item = TargetSpec> {
+    pub fn health_specs(&self) -> impl Iterator<Item = TargetSpec> {
         self.targets.iter().map(|target| TargetSpec {
             provider: target.provider.clone(),
             endpoint: target.endpoint.clone(),
@@ -156,7 +175,7 @@ impl Catalog {
     }
 
     /// The model that a client's name means. An unlisted one goes to every endpoint of the client's format, if allowed.
-    pub(crate) fn find(&self, name: &str, format: Format) -> Option<Arc<Listed>> {
+    pub fn find(&self, name: &str, format: Format) -> Option<Arc<Listed>> {
         if let Some(listed) = self.models.get(name) {
             return Some(Arc::clone(listed));
         }
@@ -164,10 +183,8 @@ impl Catalog {
             return None;
         }
         let serving = self.targets.iter().filter(|target| target.format == format);
-        let mut candidates: Vec<Arc<Candidate>> =
-            serving.map(|target| Candidate::new(target, name.to_owned(), None, 1)).collect();
-        candidates.sort_by_key(|candidate| candidate.priority);
-        (!candidates.is_empty()).then(|| Arc::new(Listed { model: name.to_owned(), candidates }))
+        let candidates: Vec<Candidate> = serving.map(|target| Candidate::new(target, name.to_owned(), None)).collect();
+        (!candidates.is_empty()).then(|| Arc::new(Listed::new(name.to_owned(), candidates)))
     }
 }
 
@@ -201,6 +218,7 @@ fn endpoint_targets(provider: &Provider, endpoint: &Endpoint, path: &str, mistak
         let (name, multiplier) =
             key.as_ref().map_or((String::new(), Factor::ONE), |(key, _)| (key.name.clone(), key.cost_multiplier));
         let (weight, max_concurrent) = key.as_ref().map_or((1, 0), |(key, _)| (key.weight, key.max_concurrent));
+        let of_key = key.as_ref().map_or_else(Capabilities::default, |(key, _)| key.capabilities.clone());
         Target {
             id: 0,
             provider: provider.name.clone(),
@@ -215,6 +233,7 @@ fn endpoint_targets(provider: &Provider, endpoint: &Endpoint, path: &str, mistak
             provider_priority: provider.priority,
             weight,
             max_concurrent,
+            capabilities: [endpoint.capabilities.clone(), of_key],
         }
     };
     if endpoint.keys.is_empty() {

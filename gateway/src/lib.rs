@@ -8,6 +8,7 @@ pub mod formats;
 pub mod upstream;
 pub mod estimate;
 pub mod health;
+pub mod routing;
 mod classify;
 mod smoothing;
 mod capture;
@@ -15,7 +16,7 @@ pub mod ledger;
 pub mod peers;
 
 mod app;
-mod catalog;
+pub mod catalog;
 mod clients;
 pub mod metrics;
 mod ops;

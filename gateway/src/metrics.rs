@@ -314,7 +314,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::health::{Admission, Fault, Health, TargetSpec};
+    use crate::health::{Admission, Claim, Fault, Health, TargetSpec};
 
     #[test]
     fn tells_the_health_of_every_key_and_no_limit_that_is_not_known() {
@@ -328,10 +328,10 @@ mod tests {
         let (metrics, health, now) =
             (Metrics::new(BTreeSet::new()).unwrap(), Health::new([key("a", 0), key("b", 7)]), Instant::now());
         for _ in 0..5 {
-            let Admission::Admitted(slot) = health.admit(0, now) else { panic!("healthy") };
+            let Admission::Admitted(slot) = health.admit(0, Claim::Known, now) else { panic!("healthy") };
             slot.failed(Fault::Provider, now);
         }
-        let Admission::Admitted(_running) = health.admit(1, now) else { panic!("healthy") };
+        let Admission::Admitted(_running) = health.admit(1, Claim::Known, now) else { panic!("healthy") };
         metrics.health(&health.snapshot(now));
         let text = metrics.exposition();
         let value = |name: &str, key: &str| {

@@ -74,6 +74,28 @@ impl Operation {
 }
 
 wire_enum! {
+    /// What a request may need that not every endpoint, key or model has (R21).
+    Capability {
+        /// A context of a million tokens, asked for by the header `anthropic-beta: context-1m-...`.
+        /// <https://docs.anthropic.com/en/docs/build-with-claude/context-windows>
+        Context1m = "context_1m",
+        /// A prompt cache that lasts an hour, asked for by `cache_control.ttl = "1h"`.
+        /// <https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching>
+        Cache1h = "cache_1h",
+    }
+}
+
+impl Capability {
+    /// Whether what has it is kept for those who need it, rather than serving everybody.
+    pub const fn is_exclusive(self) -> bool {
+        match self {
+            Self::Cache1h => true,
+            Self::Context1m => false,
+        }
+    }
+}
+
+wire_enum! {
     /// The kinds of event; also the middle token of the NATS subject.
     Kind {
         /// Opened, and settled by an answer that completed.

@@ -8,6 +8,7 @@ mod scan;
 
 mod credentials;
 mod headers;
+mod conversation;
 mod request;
 mod endpoint;
 
@@ -33,6 +34,7 @@ use schemas::config::Secret;
 use schemas::outcome::{Format, Operation};
 use url::Url;
 
+pub use self::conversation::{Conversation, named as named_conversation};
 pub use self::credentials::{client_key, forward_query};
 pub use self::headers::{
     UnusableSecret, downstream_headers, forward_request_header, forward_response_header, is_event_stream,

@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use super::conversation::Conversation;
 use super::json::{self, Object};
 
 /// A body that is not what the format asks for.
@@ -28,6 +29,8 @@ pub struct Peeked {
     pub user: Option<String>,
     /// The most output tokens that the client allows.
     pub max_output_tokens: Option<u64>,
+    /// Which conversation this is a turn of.
+    pub conversation: Conversation,
     /// Where the model's names stand: every one of them, because upstreams differ in which of two counts.
     pub(super) model_values: Vec<Range<usize>>,
     /// What makes the provider report the usage of a stream whose client did not ask for it.

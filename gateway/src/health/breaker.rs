@@ -19,6 +19,8 @@ const RECOVERY_MAX: Duration = Duration::from_secs(300);
 const SUCCESSES_TO_CLOSE: u8 = 3;
 /// Probes that must fail to double the recovery time.
 const FAILURES_TO_REOPEN: u8 = 2;
+/// One bad result in so many is a strain: others of the same priority are asked first.
+const STRAINED_SHARE: usize = 5;
 
 #[derive(Debug)]
 pub(super) struct Breaker {
@@ -48,8 +50,20 @@ struct Recovery {
     /// neither lets a second one through within the interval nor shuts the target for ever.
     next_probe: Instant,
     has_probed: bool,
+    /// The last probe was this gateway's and succeeded: it need not let others go first any more.
+    is_ours: bool,
     successes: u8,
     failures: u8,
+}
+
+impl Recovery {
+    fn new(next_probe: Instant, interval: Duration) -> Self {
+        Self { interval, next_probe, has_probed: false, is_ours: false, successes: 0, failures: 0 }
+    }
+
+    fn opens(&self, patience: Duration) -> Instant {
+        if self.is_ours { self.next_probe } else { self.next_probe + patience }
+    }
 }
 
 /// What the breaker let through, to be shown again with its result.
@@ -72,12 +86,19 @@ impl Breaker {
         Self { state: State::Closed(VecDeque::with_capacity(WINDOW_RESULTS)), generation: 0 }
     }
 
-    /// Whether somebody may be let through now; if not, from when on.
-    pub(super) fn check(&self, now: Instant) -> Result<(), Instant> {
+    /// Whether somebody may be let through now; if not, from when on. `patience` is for how long a probe is left to
+    /// other gateways.
+    pub(super) fn check(&self, now: Instant, patience: Duration) -> Result<(), Instant> {
         match &self.state {
-            State::Open(recovery) if now < recovery.next_probe => Err(recovery.next_probe),
+            State::Open(recovery) if now < recovery.opens(patience) => Err(recovery.opens(patience)),
             State::Open(_) | State::Closed(_) => Ok(()),
         }
+    }
+
+    /// Whether it is closed, and yet a fifth of the last results or more were bad.
+    pub(super) fn is_strained(&self) -> bool {
+        let State::Closed(window) = &self.state else { return false };
+        window.len() >= RESULTS_MIN && bad(window) * STRAINED_SHARE >= window.len()
     }
 
     /// Lets somebody through, after [`Self::check`].
@@ -87,6 +108,7 @@ impl Breaker {
             State::Open(recovery) => {
                 recovery.next_probe = now + recovery.interval;
                 recovery.has_probed = true;
+                recovery.is_ours = false;
                 true
             }
         };
@@ -106,6 +128,7 @@ impl Breaker {
                 recovery.successes += 1;
                 if recovery.successes < SUCCESSES_TO_CLOSE {
                     recovery.next_probe = now;
+                    recovery.is_ours = true;
                     return None;
                 }
                 self.generation += 1;
@@ -122,8 +145,7 @@ impl Breaker {
         let interval = match &mut self.state {
             State::Closed(window) => {
                 note(window, now, Answer::Bad);
-                let bad = window.iter().filter(|(_, answer)| *answer == Answer::Bad).count();
-                if window.len() < RESULTS_MIN || bad * 2 < window.len() {
+                if window.len() < RESULTS_MIN || bad(window) * 2 < window.len() {
                     return None;
                 }
                 RECOVERY
@@ -138,8 +160,7 @@ impl Breaker {
             }
         };
         self.generation += 1;
-        let next_probe = now + interval;
-        self.state = State::Open(Recovery { interval, next_probe, has_probed: false, successes: 0, failures: 0 });
+        self.state = State::Open(Recovery::new(now + interval, interval));
         Some(Change::Opened(interval))
     }
 
@@ -159,6 +180,7 @@ impl Breaker {
             (State::Open(recovery), Some((until, interval))) => {
                 recovery.next_probe = until;
                 recovery.interval = interval;
+                recovery.is_ours = false;
             }
             (State::Open(_), None) => {
                 self.generation += 1;
@@ -166,8 +188,7 @@ impl Breaker {
             }
             (State::Closed(_), Some((next_probe, interval))) => {
                 self.generation += 1;
-                let recovery = Recovery { interval, next_probe, has_probed: false, successes: 0, failures: 0 };
-                self.state = State::Open(recovery);
+                self.state = State::Open(Recovery::new(next_probe, interval));
             }
         }
     }
@@ -179,6 +200,10 @@ impl Breaker {
             State::Open(_) => BreakerState::Open,
         }
     }
+}
+
+fn bad(window: &VecDeque<(Instant, Answer)>) -> usize {
+    window.iter().filter(|(_, answer)| *answer == Answer::Bad).count()
 }
 
 /// Keeps a result, and forgets what is too old or one too many.

@@ -1,10 +1,12 @@
 //! How many requests at once a target bears (R28): configured, or learned from its 429s, lowered by a factor and raised
-//! by steps.
+//! by steps. A share of them is kept for conversations that are known there (R29).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::Claim;
 use super::fault::{LimitKind, RateLimit};
+use super::reservation::{Record, reserved_share};
 
 const LIMIT_MIN: u32 = 3;
 const LIMIT_MAX: u32 = 200;
@@ -29,6 +31,15 @@ const TRIAL_UTILISATION: f64 = 0.3;
 /// A limit on requests or tokens asks to wait for up to a minute or a day; one on concurrency asks for less.
 const CONCURRENCY_RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// Why there is no slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// All are taken.
+    AtLimit,
+    /// Those that are left are kept for conversations that are known there.
+    Reserved,
+}
+
 #[derive(Debug)]
 pub(super) struct Concurrency {
     /// Wins over what is learned.
@@ -41,6 +52,7 @@ pub(super) struct Concurrency {
     limited_at: Option<Instant>,
     lowered_at: Option<Instant>,
     trial_at: Option<Instant>,
+    record: Record,
 }
 
 impl Concurrency {
@@ -54,6 +66,7 @@ impl Concurrency {
             limited_at: None,
             lowered_at: None,
             trial_at: None,
+            record: Record::default(),
         }
     }
 
@@ -89,8 +102,24 @@ impl Concurrency {
         self.in_flight
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.limit().is_none_or(|limit| self.in_flight < limit)
+    /// Whether there is a slot for somebody with this claim; if not, whether those that are left are kept for others.
+    pub(super) fn check(&self, claim: Claim, now: Instant) -> Result<(), Full> {
+        let Some(limit) = self.limit() else { return Ok(()) };
+        if self.in_flight >= limit {
+            return Err(Full::AtLimit);
+        }
+        if claim == Claim::Known {
+            return Ok(());
+        }
+        let load = f64::from(self.in_flight) / f64::from(limit);
+        let share = reserved_share(&self.record, load, self.limited_at.map(|at| now.saturating_duration_since(at)));
+        let open = (f64::from(limit) * (1.0 - share)).floor().max(1.0);
+        if f64::from(self.in_flight) < open { Ok(()) } else { Err(Full::Reserved) }
+    }
+
+    /// How an answer went, be it good or bad.
+    pub(super) fn judged(&mut self, is_good: bool) {
+        self.record.answer(is_good);
     }
 
     pub(super) fn acquire(&mut self) {
@@ -121,6 +150,7 @@ impl Concurrency {
         self.samples.clear();
         let raised = (limit + STEP).min(LIMIT_MAX);
         self.learned = Some(raised);
+        self.record.limit(raised);
         Some(raised)
     }
 
@@ -157,6 +187,7 @@ impl Concurrency {
         self.lowered_at = Some(now);
         let borne = self.learned.map_or(self.in_flight, |learned| learned.min(self.in_flight));
         let lowered = (borne * left / 100).clamp(LIMIT_MIN, LIMIT_MAX);
+        self.record.limit(lowered);
         (self.learned.replace(lowered) != Some(lowered)).then_some(lowered)
     }
 }

@@ -8,8 +8,10 @@
 mod breaker;
 mod cooldown;
 mod refusal;
+mod reservation;
 mod concurrency;
 mod target;
+mod watched;
 
 mod fault;
 mod snapshot;
@@ -20,14 +22,18 @@ mod tests;
 #[cfg(test)]
 mod properties;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use schemas::outcome::ErrorClass;
 
 pub use fault::{Fault, LimitKind, RateLimit, limit_kind};
 pub use snapshot::{BreakerState, Snapshot};
 pub use word::{Known, Moment, Word};
 
-use self::target::{Change, Pass, Target};
+use self::target::Pass;
+use self::watched::Watched;
 
 /// A target by name, and what the configuration says about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +54,55 @@ pub struct TargetSpec {
 #[derive(Debug)]
 pub struct Health {
     targets: Vec<Arc<Watched>>,
+    /// Moments are kept as milliseconds from here where they are read without a lock.
+    origin: Instant,
+    /// For how long this gateway leaves a probe to others, in milliseconds; see [`Self::take_turns`].
+    patience_ms: AtomicU64,
 }
+
+/// What a target looks like to somebody who chooses among many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// It answers.
+    Well,
+    /// It answers, and fails more often than it should.
+    Strained,
+    /// It must not be asked now.
+    Shut,
+}
+
+/// What a request may claim of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Its prompt is known there: every slot.
+    Known,
+    /// Nothing: the slots that are not kept for others (R29).
+    New,
+}
+
+/// What a target is asked before a request is sent there.
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    now: Instant,
+    patience: Duration,
+    claim: Claim,
+}
+
+/// What a provider said when it last failed. Its words were for another client, and are not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The HTTP status, if it answered at all.
+    pub status: Option<u16>,
+    /// What went wrong.
+    pub class: ErrorClass,
+    /// The error's type, as the provider names it.
+    pub kind: String,
+}
+
+/// How long gateways that are apart by one place wait for each other's probe: twice what sharing takes at most.
+const TURN: Duration = Duration::from_secs(2);
+/// Longest wait for a probe of others, however many they are.
+const PATIENCE_MAX: Duration = Duration::from_secs(30);
 
 /// What [`Health::admit`] decided.
 #[derive(Debug)]
@@ -80,6 +134,8 @@ pub enum SkipReason {
     CoolingDown,
     /// As many requests as it bears are under way.
     ConcurrencyLimit,
+    /// The few that it still bears are kept for conversations that it knows.
+    Reserved,
 }
 
 impl SkipReason {
@@ -90,56 +146,15 @@ impl SkipReason {
             Self::BreakerOpen => "breaker_open",
             Self::CoolingDown => "cooling_down",
             Self::ConcurrencyLimit => "concurrency_limit",
+            Self::Reserved => "concurrency_reserved",
         }
     }
-}
 
-/// A target with its lock.
-#[derive(Debug)]
-struct Watched {
-    provider: String,
-    endpoint: String,
-    key: String,
-    target: Mutex<Target>,
-}
-
-impl Watched {
-    fn new(spec: TargetSpec) -> Self {
-        let TargetSpec { provider, endpoint, key, max_concurrent, fingerprint } = spec;
-        Self { provider, endpoint, key, target: Mutex::new(Target::new(max_concurrent, fingerprint)) }
-    }
-
-    fn is(&self, spec: &TargetSpec) -> bool {
-        self.provider == spec.provider && self.endpoint == spec.endpoint && self.key == spec.key
-    }
-
-    /// Nothing that holds the lock can panic half-way through a change; if it ever did, counting on is still right.
-    fn lock(&self) -> MutexGuard<'_, Target> {
-        self.target.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn log(&self, change: Option<Change>) {
-        let (provider, endpoint, key) = (&self.provider, &self.endpoint, &self.key);
-        match change {
-            None => {}
-            Some(Change::Opened { interval }) => {
-                tracing::warn!(
-                    provider,
-                    endpoint,
-                    key,
-                    probe_in_s = interval.as_secs(),
-                    "breaker open: too many failures"
-                );
-            }
-            Some(Change::Closed) => tracing::info!(provider, endpoint, key, "breaker closed: answers succeed again"),
-            Some(Change::Disabled { interval }) => {
-                let retry_in_s = interval.as_secs();
-                tracing::error!(provider, endpoint, key, retry_in_s, "the provider refuses this key; it is not used");
-            }
-            Some(Change::Enabled) => tracing::info!(provider, endpoint, key, "the provider accepts this key again"),
-            Some(Change::LimitSet { limit }) => {
-                tracing::info!(provider, endpoint, key, limit, "learned how many requests at once are borne");
-            }
+    /// Whether the target itself is at fault, rather than busy with others.
+    pub const fn is_fault(self) -> bool {
+        match self {
+            Self::KeyDisabled | Self::BreakerOpen | Self::CoolingDown => true,
+            Self::ConcurrencyLimit | Self::Reserved => false,
         }
     }
 }
@@ -147,7 +162,11 @@ impl Watched {
 impl Health {
     /// Healthy targets. A target's id is its position.
     pub fn new(targets: impl IntoIterator<Item = TargetSpec>) -> Self {
-        Self { targets: targets.into_iter().map(|spec| Arc::new(Watched::new(spec))).collect() }
+        Self {
+            targets: targets.into_iter().map(|spec| Arc::new(Watched::new(spec))).collect(),
+            origin: Instant::now(),
+            patience_ms: AtomicU64::new(0),
+        }
     }
 
     /// The health of the targets of a new configuration. What is known about those that it shares with this one stays
@@ -160,20 +179,45 @@ impl Health {
             }
             None => Arc::new(Watched::new(spec)),
         };
-        Self { targets: targets.into_iter().map(watched).collect() }
+        Self {
+            targets: targets.into_iter().map(watched).collect(),
+            origin: self.origin,
+            patience_ms: AtomicU64::new(self.patience_ms.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Among several gateways a sick target is probed by one after the other: the one in this place, from 0, waits for
+    /// those before it. A probe moves the next one on for all who hear of it, so that usually the first one probes, and
+    /// the others only where it has nothing to send.
+    pub fn take_turns(&self, place: usize) {
+        let places = u32::try_from(place).unwrap_or(u32::MAX);
+        let patience = TURN.saturating_mul(places).min(PATIENCE_MAX);
+        self.patience_ms.store(millis(patience), Ordering::Relaxed);
     }
 
     /// Whether the target may be asked now. An id that is none is a target that nothing is known about: it is refused
     /// rather than asked without bounds.
-    pub fn admit(&self, target_id: usize, now: Instant) -> Admission {
+    pub fn admit(&self, target_id: usize, claim: Claim, now: Instant) -> Admission {
         let Some(watched) = self.targets.get(target_id) else {
             return Admission::Skipped(Skipped { reason: SkipReason::KeyDisabled, until: None });
         };
-        let admitted = watched.lock().admit(now);
+        let patience = Duration::from_millis(self.patience_ms.load(Ordering::Relaxed));
+        let admitted = watched.change(self.origin, |target| target.admit(Ask { now, patience, claim }));
         match admitted {
-            Ok(pass) => Admission::Admitted(Slot { watched: Arc::clone(watched), pass }),
+            Ok(pass) => Admission::Admitted(Slot { watched: Arc::clone(watched), origin: self.origin, pass }),
             Err(skipped) => Admission::Skipped(skipped),
         }
+    }
+
+    /// What a target looks like, without waiting for anybody. It may be a moment old: [`Self::admit`] decides.
+    pub fn standing(&self, target_id: usize, now: Instant) -> Standing {
+        let now_ms = millis(now.saturating_duration_since(self.origin));
+        self.targets.get(target_id).map_or(Standing::Shut, |watched| watched.standing(now_ms))
+    }
+
+    /// What the target said when it last failed.
+    pub fn last_failure(&self, target_id: usize) -> Option<Said> {
+        self.targets.get(target_id)?.lock().last_failure()
     }
 
     /// What the other gateways should know.
@@ -194,9 +238,9 @@ impl Health {
                 watched.provider == word.provider && watched.endpoint == word.endpoint && watched.key == word.key
             };
             let Some(watched) = self.targets.iter().find(named) else { continue };
-            let mut target = watched.lock();
-            let is_news = target.fingerprint() == word.fingerprint && target.hear(word.known, moment);
-            drop(target);
+            let is_news = watched.change(self.origin, |target| {
+                target.fingerprint() == word.fingerprint && target.hear(word.known, moment)
+            });
             if is_news {
                 let Word { provider, endpoint, key, known, .. } = word;
                 tracing::info!(provider, endpoint, key, ?known, "another gateway has decided about this key");
@@ -219,6 +263,7 @@ impl Health {
 #[must_use = "a slot that is dropped is given back"]
 pub struct Slot {
     watched: Arc<Watched>,
+    origin: Instant,
     pass: Pass,
 }
 
@@ -230,14 +275,19 @@ impl Slot {
 
     /// The answer reached its proper end.
     pub fn succeeded(self, now: Instant) {
-        let change = self.watched.lock().succeeded(self.pass, now);
+        let change = self.watched.judge(self.origin, now, |target| target.succeeded(self.pass, now));
         self.watched.log(change);
     }
 
     /// The provider is at fault.
     pub fn failed(self, fault: Fault, now: Instant) {
-        let change = self.watched.lock().failed(self.pass, fault, now);
+        let change = self.watched.judge(self.origin, now, |target| target.failed(self.pass, fault, now));
         self.watched.log(change);
+    }
+
+    /// Keeps what the provider said, for those who will not be let through because of it.
+    pub fn note(&self, said: Said) {
+        self.watched.lock().note(said);
     }
 }
 
@@ -245,4 +295,8 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.watched.lock().release();
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

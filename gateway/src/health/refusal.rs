@@ -1,12 +1,13 @@
-//! A key that its provider refuses (401, 403) is not used, but for one request after a long time.
+//! A key that its provider refuses (401) is not used, but for one request now and then: somebody may have put it right.
 
 use std::time::{Duration, Instant};
 
 use super::word::Shut;
 
-/// From the refusal to the first request; doubled each time that is refused too.
-const PAUSE: Duration = Duration::from_secs(600);
-const PAUSE_MAX: Duration = Duration::from_secs(3600);
+/// From the refusal to the first request; doubled each time that is refused too. A model's only key is shut by this as
+/// well, so that it is not for long once the provider takes it again.
+const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE_MAX: Duration = Duration::from_secs(600);
 
 /// The refusal, where there was one.
 #[derive(Debug, Default)]
@@ -21,9 +22,10 @@ struct Refused {
 }
 
 impl Refusal {
-    pub(super) fn check(&self, now: Instant) -> Result<(), Instant> {
-        match &self.0 {
-            Some(refused) if now < refused.next_try => Err(refused.next_try),
+    /// `patience` is for how long a try is left to other gateways.
+    pub(super) fn check(&self, now: Instant, patience: Duration) -> Result<(), Instant> {
+        match self.0.as_ref().map(|refused| refused.next_try + patience) {
+            Some(opens) if now < opens => Err(opens),
             Some(_) | None => Ok(()),
         }
     }

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::breaker::{self, Breaker};
-use super::concurrency::Concurrency;
+use super::concurrency::{Concurrency, Full};
 use super::cooldown::Cooldown;
 use super::fault::Fault;
 use super::refusal::Refusal;
 use super::snapshot::Condition;
 use super::word::{Journal, Known, Moment, Shared};
-use super::{SkipReason, Skipped};
+use super::{Ask, Said, SkipReason, Skipped};
 
 #[derive(Debug)]
 pub(super) struct Target {
@@ -19,6 +19,7 @@ pub(super) struct Target {
     concurrency: Concurrency,
     journal: Journal,
     fingerprint: u32,
+    last_failure: Option<Said>,
 }
 
 /// What a request that was admitted shows again at its end.
@@ -63,6 +64,7 @@ impl Target {
             concurrency: Concurrency::new(max_concurrent),
             journal: Journal::default(),
             fingerprint,
+            last_failure: None,
         }
     }
 
@@ -73,14 +75,19 @@ impl Target {
     }
 
     /// All gates are looked at before any is passed: a probe is not used up by a request that another gate stops.
-    pub(super) fn admit(&mut self, now: Instant) -> Result<Pass, Skipped> {
+    pub(super) fn admit(&mut self, ask: Ask) -> Result<Pass, Skipped> {
+        let Ask { now, patience, claim } = ask;
         let until = |reason| move |until| Skipped { reason, until: Some(until) };
-        self.refusal.check(now).map_err(until(SkipReason::KeyDisabled))?;
-        self.breaker.check(now).map_err(until(SkipReason::BreakerOpen))?;
+        self.refusal.check(now, patience).map_err(until(SkipReason::KeyDisabled))?;
+        self.breaker.check(now, patience).map_err(until(SkipReason::BreakerOpen))?;
         self.cooldown.check(now).map_err(until(SkipReason::CoolingDown))?;
-        if !self.concurrency.has_room() {
-            return Err(Skipped { reason: SkipReason::ConcurrencyLimit, until: None });
-        }
+        self.concurrency.check(claim, now).map_err(|full| {
+            let reason = match full {
+                Full::AtLimit => SkipReason::ConcurrencyLimit,
+                Full::Reserved => SkipReason::Reserved,
+            };
+            Skipped { reason, until: None }
+        })?;
         self.concurrency.acquire();
         let tries_key = self.refusal.pass(now);
         Ok(Pass { admitted: now, breaker: self.breaker.pass(now), tries_key })
@@ -89,6 +96,7 @@ impl Target {
     /// At the end of a good answer, before its slot is released.
     pub(super) fn succeeded(&mut self, pass: Pass, now: Instant) -> Option<Change> {
         self.cooldown.succeeded(pass.admitted);
+        self.concurrency.judged(true);
         let raised = self.concurrency.succeeded(now).map(|limit| Change::LimitSet { limit });
         let enabled = self.refusal.succeeded(pass.admitted).then_some(Change::Enabled);
         let closed = self.breaker.succeeded(pass.breaker, now).map(Change::from);
@@ -97,6 +105,7 @@ impl Target {
 
     /// At the end of a bad answer, before its slot is released.
     pub(super) fn failed(&mut self, pass: Pass, fault: Fault, now: Instant) -> Option<Change> {
+        self.concurrency.judged(false);
         match fault {
             Fault::Provider => self.breaker.failed(pass.breaker, now).map(Change::from),
             Fault::KeyRefused => self.refusal.refused(pass.admitted, now).map(|interval| Change::Disabled { interval }),
@@ -110,6 +119,25 @@ impl Target {
 
     pub(super) fn release(&mut self) {
         self.concurrency.release();
+    }
+
+    pub(super) fn note(&mut self, said: Said) {
+        self.last_failure = Some(said);
+    }
+
+    pub(super) fn last_failure(&self) -> Option<Said> {
+        self.last_failure.clone()
+    }
+
+    /// Until when nobody is let through, be that past or not.
+    pub(super) fn shut_until(&self) -> Option<Instant> {
+        let gates = [self.refusal.shut().map(|(until, _)| until), self.breaker.shut().map(|(until, _)| until)];
+        gates.into_iter().flatten().chain(self.cooldown.until()).max()
+    }
+
+    /// Whether it answers, and fails more often than it should.
+    pub(super) fn is_strained(&self) -> bool {
+        self.breaker.is_strained()
     }
 
     /// Of the secret in use.
@@ -155,7 +183,7 @@ impl Target {
     pub(super) fn condition(&self, now: Instant) -> Condition {
         Condition {
             breaker: self.breaker.state(now),
-            probe_at: self.breaker.check(now).err(),
+            probe_at: self.breaker.check(now, Duration::ZERO).err(),
             cooling_until: self.cooldown.check(now).err(),
             is_disabled: self.refusal.is_refused(),
             in_flight: self.concurrency.in_flight(),

@@ -29,7 +29,7 @@ impl Bench {
     }
 
     pub(super) fn admit(&self) -> Result<Slot, Skipped> {
-        match self.health.admit(0, self.now) {
+        match self.health.admit(0, Claim::Known, self.now) {
             Admission::Admitted(slot) => Ok(slot),
             Admission::Skipped(skipped) => Err(skipped),
         }
@@ -301,7 +301,7 @@ fn the_longest_pause_that_is_asked_for_holds() {
 // The refused key.
 
 #[test]
-fn a_refused_key_is_not_used_but_for_one_request_after_a_long_time() {
+fn a_refused_key_is_not_used_but_for_one_request_now_and_then() {
     let mut bench = Bench::new(0);
     let running = bench.slots(2);
     bench.fail(Fault::KeyRefused, 1);
@@ -310,18 +310,18 @@ fn a_refused_key_is_not_used_but_for_one_request_after_a_long_time() {
         slot.failed(Fault::KeyRefused, bench.now);
     }
     assert!(bench.snapshot().is_disabled);
-    assert_eq!(bench.skipped(), (SkipReason::KeyDisabled, Some(10 * MINUTE - 2 * SECOND)), "known already");
-    bench.wait(10 * MINUTE);
+    assert_eq!(bench.skipped(), (SkipReason::KeyDisabled, Some(MINUTE - 2 * SECOND)), "known already");
+    bench.wait(MINUTE);
     let trial = bench.admit().unwrap();
     assert!(trial.is_probe());
-    assert_eq!(bench.skipped(), (SkipReason::KeyDisabled, Some(10 * MINUTE)), "one at a time");
+    assert_eq!(bench.skipped(), (SkipReason::KeyDisabled, Some(MINUTE)), "one at a time");
     trial.failed(Fault::KeyRefused, bench.now);
-    for pause in [20, 40, 60, 60] {
+    for pause in [2, 4, 8, 10, 10] {
         assert_eq!(bench.skipped(), (SkipReason::KeyDisabled, Some(pause * MINUTE)));
         bench.wait(pause * MINUTE);
         bench.fail(Fault::KeyRefused, 1);
     }
-    bench.wait(60 * MINUTE);
+    bench.wait(10 * MINUTE);
     bench.succeed(1);
     assert!(!bench.snapshot().is_disabled);
     assert!(!bench.admit().unwrap().is_probe());
@@ -353,6 +353,30 @@ fn a_configured_limit_holds_for_the_life_of_the_answer_and_is_never_learned_away
     assert_eq!(bench.skipped().0, SkipReason::ConcurrencyLimit);
     drop(slots);
     assert_eq!(bench.snapshot().in_flight, 0);
+}
+
+#[test]
+fn newcomers_leave_the_last_slots_to_conversations_that_are_known() {
+    let bench = Bench::new(10);
+    let admit = |claim| match bench.health.admit(0, claim, bench.now) {
+        Admission::Admitted(slot) => Ok(slot),
+        Admission::Skipped(skipped) => Err((skipped.reason, skipped.until)),
+    };
+    let newcomers: Vec<_> = (0..9).map(|_| admit(Claim::New).unwrap()).collect();
+    assert_eq!(admit(Claim::New).unwrap_err(), (SkipReason::Reserved, None), "a tenth is kept");
+    let known = admit(Claim::Known).unwrap();
+    assert_eq!(admit(Claim::Known).unwrap_err().0, SkipReason::ConcurrencyLimit);
+    drop((newcomers, known));
+
+    // A hundred good answers and no 429: a third and a bit under load.
+    bench.succeed(100);
+    let newcomers: Vec<_> = std::iter::from_fn(|| admit(Claim::New).ok()).collect();
+    assert_eq!(newcomers.len(), 7, "at 60 % a little more than a tenth is kept, at 70 % a quarter");
+    let known: Vec<_> = std::iter::from_fn(|| admit(Claim::Known).ok()).collect();
+    assert_eq!(known.len(), 3);
+    // The only slot is everybody's.
+    let one = Bench::new(1);
+    assert!(matches!(one.health.admit(0, Claim::New, one.now), Admission::Admitted(_)));
 }
 
 #[test]
@@ -520,12 +544,12 @@ fn a_configured_limit_wins_over_a_learned_one_as_long_as_it_is_configured() {
 #[test]
 fn targets_are_apart_and_an_unknown_one_is_not_asked() {
     let (health, now) = (Health::new(["a", "b"].map(|key| spec(key, 1))), Instant::now());
-    let Admission::Admitted(held) = health.admit(0, now) else { panic!("healthy") };
-    assert!(matches!(health.admit(0, now), Admission::Skipped(_)));
-    assert!(matches!(health.admit(1, now), Admission::Admitted(_)));
-    assert!(matches!(health.admit(2, now), Admission::Skipped(_)));
+    let Admission::Admitted(held) = health.admit(0, Claim::Known, now) else { panic!("healthy") };
+    assert!(matches!(health.admit(0, Claim::Known, now), Admission::Skipped(_)));
+    assert!(matches!(health.admit(1, Claim::Known, now), Admission::Admitted(_)));
+    assert!(matches!(health.admit(2, Claim::Known, now), Admission::Skipped(_)));
     held.failed(Fault::KeyRefused, now);
-    assert!(matches!(health.admit(1, now), Admission::Admitted(_)));
+    assert!(matches!(health.admit(1, Claim::Known, now), Admission::Admitted(_)));
     assert_eq!(health.snapshot(now).iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 }
 
@@ -533,13 +557,13 @@ fn targets_are_apart_and_an_unknown_one_is_not_asked() {
 fn another_configuration_keeps_what_is_known_and_tries_refused_keys_again() {
     let now = Instant::now();
     let health = Health::new(["sick", "refused", "gone"].map(|key| spec(key, 0)));
-    let judge = |id: usize, fault: Fault| match health.admit(id, now) {
+    let judge = |id: usize, fault: Fault| match health.admit(id, Claim::Known, now) {
         Admission::Admitted(slot) => slot.failed(fault, now),
         Admission::Skipped(skipped) => panic!("{skipped:?}"),
     };
     (0..5).for_each(|_| judge(0, Fault::Provider));
     judge(1, Fault::KeyRefused);
-    let Admission::Admitted(running) = health.admit(2, now) else { panic!("healthy") };
+    let Admission::Admitted(running) = health.admit(2, Claim::Known, now) else { panic!("healthy") };
     let health = health.reconfigured([spec("new", 0), spec("refused", 1), spec("sick", 0)]);
     drop(running);
     let snapshot = health.snapshot(now);
@@ -577,7 +601,9 @@ fn eight_threads_send_a_sick_key_one_probe_per_interval() {
                     if at_ms > run_ms {
                         return;
                     }
-                    if let Admission::Admitted(slot) = bench.health.admit(0, bench.now + Duration::from_millis(at_ms)) {
+                    if let Admission::Admitted(slot) =
+                        bench.health.admit(0, Claim::Known, bench.now + Duration::from_millis(at_ms))
+                    {
                         probes_ms.lock().unwrap().push(at_ms);
                         slot.failed(Fault::Provider, bench.now + Duration::from_millis(at_ms));
                     }

@@ -26,6 +26,7 @@ pub(crate) async fn share_health(current: Arc<Current>) {
                 app.health.hear(&told.value, moment);
             }
         }
+        app.health.take_turns(app.peers.place(moment.now));
         // Every gateway is heard of, also one with nothing to tell.
         app.peers.tell(Topic::Health, &app.health.tell(moment));
     }

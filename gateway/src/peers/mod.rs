@@ -150,11 +150,20 @@ impl Peers {
 
     /// How many other gateways run, as far as one can hear.
     pub fn alive(&self, now: Instant) -> usize {
+        self.running(now).len()
+    }
+
+    /// This gateway's place among those that run, from 0.
+    pub fn place(&self, now: Instant) -> usize {
+        self.running(now).range(..self.instance).count()
+    }
+
+    fn running(&self, now: Instant) -> BTreeSet<Uuid> {
         let state = self.lock();
-        let alive = state.theirs.iter().filter(|((_, instance), (_, at))| {
+        let running = state.theirs.iter().filter(|((_, instance), (_, at))| {
             *instance != self.instance && now.saturating_duration_since(*at) < DEAD_AFTER
         });
-        alive.map(|((_, instance), _)| instance).collect::<BTreeSet<_>>().len()
+        running.map(|((_, instance), _)| *instance).collect()
     }
 
     /// Changes whenever something was heard.

@@ -146,7 +146,7 @@ async fn refused(
         _ => ErrorClass::UpstreamInvalid,
     };
     let answer = Some(Box::new(ErrorAnswer { status, headers, body }));
-    Failure { class, error, status: Some(status), reading: None, answer, unreadable: None }
+    Failure { error, status: Some(status), answer, ..Failure::new(class, "") }
 }
 
 /// A response whose body has begun.

@@ -16,8 +16,9 @@ use crate::app::App;
 use crate::capture::{Transcript, Unreadable};
 use crate::estimate::Prompt;
 use crate::formats::Reading;
-use crate::health::{Fault, Slot};
+use crate::health::{Fault, Said, Slot};
 use crate::ledger::AppendError;
+use crate::routing::{Affinity, Turn};
 
 /// Goes with a request from its first byte to its last.
 pub(crate) struct Ticket {
@@ -30,6 +31,8 @@ pub(crate) struct Ticket {
     pub(crate) prompt: Option<Prompt>,
     /// What was said so far, where bodies are captured.
     pub(crate) transcript: Transcript,
+    /// Whose cache holds the prompt, if the request is one that caches.
+    pub(crate) turn: Option<Turn>,
     /// Written together with the terminal event, in one write.
     pending: Option<Candidate>,
     /// What the target that is being asked bears of this request, until its answer is over.
@@ -50,6 +53,7 @@ impl Ticket {
             receipt: empty(format, Timestamp::now()),
             prompt: None,
             transcript: app.capture.transcript(),
+            turn: None,
             pending: None,
             slot: None,
             checkpointed: false,
@@ -111,9 +115,9 @@ impl Ticket {
     }
 
     /// Begins a try. Its event is written when the try fails, or with the terminal event.
-    pub(crate) fn begin_candidate(&mut self, candidate: Candidate, slot: Option<Slot>) {
+    pub(crate) fn begin_candidate(&mut self, candidate: Candidate, slot: Slot) {
         self.pending = Some(candidate);
-        self.slot = slot;
+        self.slot = Some(slot);
     }
 
     /// Writes the event of a candidate that was not tried.
@@ -145,6 +149,8 @@ impl Ticket {
     /// Writes the event of a try that failed, and why the candidate was left. `fault` is what its target is to blame for.
     pub(crate) fn candidate_failed(&mut self, note: ErrorNote, reason: &str, fault: Option<Fault>) {
         if let (Some(slot), Some(fault)) = (self.slot.take(), fault) {
+            let status = self.pending.as_ref().and_then(|candidate| candidate.status);
+            slot.note(Said { status, class: note.class, kind: note.kind.clone() });
             slot.failed(fault, Instant::now());
         }
         if let Some(mut candidate) = self.pending.take() {
@@ -199,6 +205,9 @@ impl Ticket {
         if let Some(slot) = self.slot.take() {
             judge(slot, &self.receipt);
         }
+        if let Some(turn) = self.turn.take() {
+            place(turn, &self.app.affinity, &self.receipt);
+        }
         self.receipt.duration_ms = self.elapsed().as_secs_f64() * 1000.0;
         self.app.metrics.request_ended(&self.receipt, self.opened);
         let mut events = Vec::with_capacity(2);
@@ -251,6 +260,18 @@ fn judge(slot: Slot, receipt: &Receipt) {
         (Outcome::Completed, _) => slot.succeeded(Instant::now()),
         (Outcome::Interrupted, Some(fault)) => slot.failed(fault, Instant::now()),
         _ => {}
+    }
+}
+
+/// Where a conversation is answered it stays, also if its client leaves: the prompt has been read. Where its answer broke
+/// it does not.
+fn place(mut turn: Turn, affinity: &Affinity, receipt: &Receipt) {
+    match receipt.outcome {
+        Outcome::Completed | Outcome::Cancelled => turn.settle(affinity, Instant::now()),
+        Outcome::Interrupted if receipt.error.as_ref().is_some_and(|error| Fault::of(error.class).is_some()) => {
+            turn.broke(affinity);
+        }
+        Outcome::Interrupted | Outcome::Failed | Outcome::Rejected => {}
     }
 }
 

@@ -70,7 +70,15 @@ pub(super) fn fail(mut ticket: Ticket, failure: Failure, left: bool) -> Response
             *response.body_mut() = Body::from(body);
             response
         }
-        None => rejection::answer(&mut ticket, failure.class, &note.message),
+        None => {
+            let mut response = rejection::answer(&mut ticket, failure.class, &note.message);
+            if let Some(wait) = failure.retry_after {
+                // Rounded up: coming a moment too early would be in vain.
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            }
+            response
+        }
     };
     if left {
         ticket.receipt.status = 499;

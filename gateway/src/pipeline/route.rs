@@ -1,36 +1,50 @@
-//! Which endpoints can serve the request, and in which order they are asked. Pure but for the catalogue it reads.
+//! Which endpoints can serve the request, and in which order they are asked.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use schemas::outcome::ErrorClass;
+use schemas::outcome::{Capability, ErrorClass, Operation};
 
 use super::receipt::Ticket;
 use super::receive::Received;
 use super::rejection::Rejection;
 use crate::app::App;
-use crate::catalog::{Candidate, affinity};
-use crate::formats::Peeked;
+use crate::catalog::{Candidate, Listed};
+use crate::formats::{self, Conversation, Peeked};
+use crate::routing::{self, Ask, Line, Needs, Turn};
 
-/// A request and its candidates, best first, at least one.
+/// A request and who may serve it: at least one that speaks its dialect.
 pub(super) struct Routed {
     pub(super) headers: HeaderMap,
     pub(super) query: Option<String>,
     pub(super) body: Bytes,
     pub(super) peeked: Peeked,
-    pub(super) candidates: Vec<Arc<Candidate>>,
+    listed: Arc<Listed>,
+    pub(super) line: Line,
 }
 
 impl Routed {
     pub(super) fn request_bytes(&self) -> u64 {
         self.body.len() as u64
     }
+
+    /// Those to be asked, best first.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.line.fit.iter().filter_map(|place| self.candidate_at(*place))
+    }
+
+    /// One of all that the model has, by its place among them.
+    pub(super) fn candidate_at(&self, place: usize) -> Option<&Candidate> {
+        self.listed.candidates.get(place)
+    }
 }
 
 pub(super) fn route(app: &App, ticket: &mut Ticket, request: Received<'_>) -> Result<Routed, Rejection> {
     let Received { caller, headers, query, body, peeked } = request;
-    let Some(listed) = app.catalog.find(&peeked.model, ticket.format()) else {
+    let format = ticket.format();
+    let Some(listed) = app.catalog.find(&peeked.model, format) else {
         let name = &ticket.receipt.model_requested;
         return Err(Rejection::new(ErrorClass::ModelNotFound, format!("the model {name:?} does not exist here")));
     };
@@ -39,91 +53,81 @@ pub(super) fn route(app: &App, ticket: &mut Ticket, request: Received<'_>) -> Re
         let message = format!("this API key may not use the model {:?}", listed.model);
         return Err(Rejection::new(ErrorClass::Forbidden, message));
     }
-    let format = ticket.format();
-    let serving = listed.candidates.iter().filter(|candidate| candidate.target.format == format);
-    let user = peeked.user.as_deref().unwrap_or_default();
-    let candidates = ordered(serving.cloned().collect(), affinity([caller.name.as_str(), user]));
-    if candidates.is_empty() {
+    let now = Instant::now();
+    let conversation = conversation(&headers, peeked.conversation);
+    let mut turn = app.affinity.turn((&caller.name, &listed.model, format), conversation, now);
+    let ask = Ask {
+        client: &caller.name,
+        user: peeked.user.as_deref().unwrap_or_default(),
+        format,
+        needs: needs(&headers, conversation),
+        held: turn.held(),
+    };
+    let line = routing::line(&listed, &ask, &app.health, now);
+    if line == Line::default() {
         let message = format!("no provider of {:?} speaks this API: call it in its own format", listed.model);
         return Err(Rejection::new(ErrorClass::NoCandidate, message));
     }
-    Ok(Routed { headers, query, body, peeked, candidates })
+    let routed = Routed { headers, query, body, peeked, listed, line };
+    turn.stands_at(routed.candidates().position(|candidate| turn.held() == Some(candidate.seed)));
+    // Counting tokens reads no prompt into a cache.
+    ticket.turn = Some(turn).filter(|_: &Turn| ticket.receipt.operation == Operation::Generate);
+    Ok(routed)
 }
 
-/// By priority; among equals the load is shared by weight, over the clients: each of them stays where its prompts are
-/// cached, with the same alternatives in the same order.
-fn ordered(mut candidates: Vec<Arc<Candidate>>, client: u64) -> Vec<Arc<Candidate>> {
-    let alone = |pair: &[Arc<Candidate>]| matches!(pair, [one, next] if one.priority != next.priority);
-    if !candidates.windows(2).all(alone) {
-        candidates.sort_by_cached_key(|candidate| {
-            // Non-negative floats are ordered like their bits.
-            (candidate.priority, draw(candidate.seed, candidate.weight, client).to_bits())
-        });
-    }
-    candidates
+/// Headers in which clients name their session: Claude Code's, Codex', and what others use
+/// (<https://github.com/router-for-me/CLIProxyAPI/issues/4452>).
+const SESSION_HEADERS: [&str; 4] = ["x-claude-code-session-id", "session-id", "session_id", "x-session-id"];
+
+/// The conversation that a header names counts more than the one that the body tells of.
+fn conversation(headers: &HeaderMap, told: Conversation) -> Conversation {
+    let named = SESSION_HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok().filter(|id| !id.is_empty()));
+    Conversation { id: named.map_or(told.id, formats::named_conversation), ..told }
 }
 
-/// Weighted rendezvous hashing: each candidate draws an exponentially distributed number with its weight as the rate, and
-/// the lowest comes first, which is each one's chance in proportion to its weight. A weight of 0 comes last.
-fn draw(seed: u64, weight: f64, client: u64) -> f64 {
-    let mixed = mix(seed ^ mix(client));
-    // 53 bits are what a float holds: a number in (0, 1).
-    let uniform = ((mixed >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-    -uniform.ln() / weight
-}
-
-/// The finaliser of SplitMix64: every bit of the input changes half of those that come out.
-const fn mix(number: u64) -> u64 {
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
+/// What the request cannot do without.
+fn needs(headers: &HeaderMap, conversation: Conversation) -> Needs {
+    let betas = headers.get_all("anthropic-beta").iter().filter_map(|value| value.to_str().ok());
+    let is_long = betas.flat_map(|betas| betas.split(',')).any(|beta| beta.trim().starts_with("context-1m"));
+    let needs = Needs::default().with(Capability::Context1m, is_long);
+    needs.with(Capability::Cache1h, conversation.needs_cache_1h)
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+
     use super::*;
 
-    /// How many of 10,000 clients draw the lowest number at each of the weights.
-    fn shares(weights: &[f64]) -> Vec<usize> {
-        let mut shares = vec![0; weights.len()];
-        for client in 0..10_000 {
-            let name = format!("client-{client}");
-            let drawn = |at: &usize| draw(affinity([format!("key-{at}").as_str()]), weights[*at], affinity([&*name]));
-            let first = (0..weights.len()).min_by(|a, b| drawn(a).total_cmp(&drawn(b))).unwrap();
-            shares[first] += 1;
-        }
-        shares
-    }
-
-    #[test]
-    fn load_is_shared_by_weight() {
-        let shares = shares(&[1.0, 3.0, 6.0, 0.0]);
-        for (share, expected) in shares.iter().zip([1000, 3000, 6000, 0]) {
-            assert!(share.abs_diff(expected) <= 200, "{shares:?}");
-        }
-    }
-
-    #[test]
-    fn a_client_stays_and_moves_only_with_its_candidate() {
-        let seeds: Vec<u64> = (0..5).map(|at| affinity([format!("key-{at}").as_str()])).collect();
-        let order = |seeds: &[u64], client: u64| {
-            let mut order = seeds.to_vec();
-            order.sort_by_cached_key(|seed| draw(*seed, 1.0, client).to_bits());
-            order
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
-        for client in 0..200 {
-            let client = affinity([format!("client-{client}").as_str()]);
-            let all = order(&seeds, client);
-            assert_eq!(all, order(&seeds, client));
-            // One candidate less: the others keep their order.
-            let rest: Vec<u64> = seeds.iter().copied().filter(|seed| *seed != all[0]).collect();
-            assert_eq!(order(&rest, client), all[1..]);
-        }
+        pairs.iter().map(pair).collect()
     }
 
     #[test]
-    fn names_do_not_run_together() {
-        assert_ne!(affinity(["ab", "c"]), affinity(["a", "bc"]));
-        assert_ne!(affinity(["ab"]), affinity(["ab", ""]));
+    fn what_a_request_needs_stands_in_its_headers_and_its_prompt() {
+        let (plain, long) = (Needs::default(), Needs::default().with(Capability::Context1m, true));
+        let hour = Conversation { needs_cache_1h: true, ..Conversation::default() };
+        for (value, expected) in [
+            ("prompt-caching-2024-07-31", plain),
+            ("context-1m-2025-08-07", long),
+            ("tools-2024-04-04, context-1m-2025-08-07", long),
+            ("not-context-1m", plain),
+        ] {
+            assert_eq!(needs(&headers(&[("anthropic-beta", value)]), Conversation::default()), expected, "{value}");
+        }
+        assert_eq!(needs(&headers(&[]), hour), plain.with(Capability::Cache1h, true));
+    }
+
+    #[test]
+    fn a_session_that_a_header_names_is_the_conversation() {
+        let told = Conversation { id: 7, lasts_an_hour: true, ..Conversation::default() };
+        for name in SESSION_HEADERS {
+            let named = conversation(&headers(&[(name, "s")]), told);
+            assert_eq!(named, Conversation { id: formats::named_conversation("s"), ..told });
+            assert_eq!(conversation(&headers(&[(name, "")]), told), told);
+        }
     }
 }

@@ -11,6 +11,7 @@ mod units;
 mod nats;
 mod clickhouse;
 mod gateway;
+mod capabilities;
 mod providers;
 mod models;
 mod clients;
@@ -19,6 +20,7 @@ mod recorder;
 mod analytics;
 
 pub use self::analytics::Analytics;
+pub use self::capabilities::Capabilities;
 pub use self::clickhouse::ClickHouse;
 pub use self::clients::{Budget, BudgetWindow, Client, ClientKey};
 pub use self::gateway::{Capture, Drain, Gateway, LedgerFsync, OnLedgerFull, Smoothing, Timeouts};

@@ -1,5 +1,6 @@
 //! `[[models]]`
 
+use super::Capabilities;
 use super::read::Section;
 
 /// A model that clients may ask for.
@@ -24,6 +25,8 @@ pub struct Route {
     pub priority: Option<i32>,
     /// Share of the load among routes of the same priority.
     pub weight: u32,
+    /// What the model can do here.
+    pub capabilities: Capabilities,
 }
 
 impl Model {
@@ -46,6 +49,7 @@ impl Route {
             model: section.optional("model"),
             priority: section.optional("priority"),
             weight: section.or("weight", 1),
+            capabilities: section.or("capabilities", Capabilities::default()),
         };
         section.finish();
         route

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::SecretRef;
 use super::read::Section;
+use super::{Capabilities, SecretRef};
 use crate::money::Factor;
 use crate::outcome::Format;
 
@@ -32,6 +32,8 @@ pub struct Endpoint {
     pub max_retries: u8,
     /// Headers added to every request.
     pub headers: BTreeMap<String, String>,
+    /// What it can do; a key or a route of it may say less.
+    pub capabilities: Capabilities,
     /// Our keys there; none for an endpoint that asks for none.
     pub keys: Vec<Key>,
 }
@@ -47,6 +49,8 @@ pub struct Key {
     pub weight: u32,
     /// Most requests at once; 0 learns it.
     pub max_concurrent: u32,
+    /// What the account behind it may do.
+    pub capabilities: Capabilities,
     /// What a request costs us relative to the list price.
     pub cost_multiplier: Factor,
 }
@@ -60,6 +64,7 @@ impl fmt::Debug for Endpoint {
             .field("base_url", &self.base_url)
             .field("max_retries", &self.max_retries)
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("capabilities", &self.capabilities)
             .field("keys", &self.keys)
             .finish()
     }
@@ -87,6 +92,7 @@ impl Endpoint {
             base_url: section.required("base_url"),
             max_retries: section.or("max_retries", 2),
             headers: section.or("headers", BTreeMap::new()),
+            capabilities: section.or("capabilities", Capabilities::default()),
             keys: section.sections("keys").into_iter().map(Key::read).collect(),
         };
         if !endpoint.base_url.is_empty() {
@@ -108,6 +114,7 @@ impl Key {
             secret: section.required("secret"),
             weight: section.or("weight", 1),
             max_concurrent: section.or("max_concurrent", 0),
+            capabilities: section.or("capabilities", Capabilities::default()),
             cost_multiplier: section.or("cost_multiplier", Factor::ONE),
         };
         section.finish();

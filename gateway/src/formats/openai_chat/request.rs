@@ -1,5 +1,6 @@
 //! What is read of a chat request, and how usage is asked for in a stream.
 
+use crate::formats::conversation::{self, Conversation, Prompt};
 use crate::formats::json::Object;
 use crate::formats::request::{Body, InvalidBody, Peeked, Splice};
 
@@ -14,12 +15,23 @@ pub(crate) fn peek(body: &[u8]) -> Result<Peeked, InvalidBody> {
     let mut peeked = Peeked {
         user: user.map(Into::into),
         max_output_tokens: members.count("max_completion_tokens").or_else(|| members.count("max_tokens")),
+        conversation: conversation(members),
         ..body.peek()?
     };
     if peeked.stream {
         peeked.usage_request = usage_request(&body);
     }
     Ok(peeked)
+}
+
+/// OpenAI's caches go by `prompt_cache_key`, and last for a day where that is asked for
+/// (<https://platform.openai.com/docs/guides/prompt-caching>).
+fn conversation(members: &Object<'_>) -> Conversation {
+    let tools = members.get("tools").or_else(|| members.get("functions"));
+    let prompt = Prompt { system: None, tools, messages: members.get("messages") };
+    let lasts_an_hour = members.text("prompt_cache_retention").is_some_and(|time| time == "24h");
+    let name = members.text("prompt_cache_key");
+    Conversation { lasts_an_hour, ..conversation::conversation(name.as_deref(), prompt) }
 }
 
 /// What has to change for the provider to report usage; nothing if the client asked for it, or for something invalid.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::{Decided, Gate, Known, Moment};
-use crate::health::{Admission, BreakerState, Fault, Health, LimitKind, RateLimit, SkipReason, TargetSpec};
+use crate::health::{Admission, BreakerState, Claim, Fault, Health, LimitKind, RateLimit, SkipReason, TargetSpec};
 
 fn decided<T: std::fmt::Debug>(what: impl Strategy<Value = T>) -> impl Strategy<Value = Option<Decided<T>>> {
     // Few moments, so that many decisions are of one.
@@ -85,7 +85,7 @@ impl Fleet {
     }
 
     fn admit(&self, gateway: usize) -> Result<crate::health::Slot, SkipReason> {
-        match self.gateways[gateway].admit(0, self.moment.now) {
+        match self.gateways[gateway].admit(0, Claim::Known, self.moment.now) {
             Admission::Admitted(slot) => Ok(slot),
             Admission::Skipped(skipped) => Err(skipped.reason),
         }
@@ -200,4 +200,48 @@ fn a_clock_that_is_wrong_by_years_shuts_a_target_for_no_more_than_an_hour() {
     fleet.gateways[0].tell(fleet.moment);
     fleet.gateways[0].hear(&said, fleet.moment);
     assert_eq!(fleet.states(), [BreakerState::Closed]);
+}
+
+/// Eight gateways that hear each other after a second at the latest, each with something to send every tenth of one.
+#[test]
+fn eight_gateways_send_a_sick_key_one_probe_per_interval_and_find_it_well_again() {
+    let mut fleet = Fleet::new(8);
+    fleet.gateways.iter().enumerate().for_each(|(place, health)| health.take_turns(place));
+    (0..5).for_each(|_| fleet.fail(3, Fault::Provider));
+    fleet.exchange();
+    let (mut probes_s, recovers_s) = (Vec::new(), 600);
+    for tenth in 1..=10_000_u64 {
+        fleet.wait(Duration::from_millis(100));
+        if tenth % 10 == 0 {
+            fleet.exchange();
+        }
+        for gateway in 0..8 {
+            let Ok(slot) = fleet.admit(gateway) else { continue };
+            if tenth < recovers_s * 10 {
+                assert!(slot.is_probe());
+                probes_s.push(tenth / 10);
+                slot.failed(Fault::Provider, fleet.moment.now);
+            } else {
+                slot.succeeded(fleet.moment.now);
+            }
+        }
+    }
+    // Two at each interval, which doubles: as many as one gateway alone would send.
+    assert_eq!(probes_s, [30, 60, 120, 180, 300, 420]);
+    fleet.exchange();
+    assert_eq!(fleet.states(), [BreakerState::Closed; 8]);
+}
+
+#[test]
+fn a_probe_is_not_left_for_ever_to_who_has_nothing_to_send() {
+    let mut fleet = Fleet::new(8);
+    fleet.gateways.iter().enumerate().for_each(|(place, health)| health.take_turns(place));
+    (0..5).for_each(|_| fleet.fail(0, Fault::Provider));
+    fleet.exchange();
+    fleet.wait(Duration::from_secs(43));
+    assert_eq!(fleet.admit(7).unwrap_err(), SkipReason::BreakerOpen);
+    fleet.wait(Duration::from_secs(1));
+    // One after the other, with no further waiting once one has succeeded.
+    (0..3).for_each(|_| fleet.admit(7).unwrap().succeeded(fleet.moment.now));
+    assert_eq!(fleet.states()[7], BreakerState::Closed);
 }

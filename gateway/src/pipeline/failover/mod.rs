@@ -1,6 +1,7 @@
 //! The loop over candidates: it asks whom the schedule names until one answers. It does no HTTP of its own.
 
 mod schedule;
+mod unasked;
 
 #[cfg(test)]
 mod tests;
@@ -8,19 +9,19 @@ mod tests;
 use std::time::{Duration, Instant, SystemTime};
 
 use schemas::events::Candidate;
-use schemas::outcome::{ErrorClass, Verdict};
+use schemas::outcome::Verdict;
 use schemas::time::Timestamp;
 use schemas::usage::Usage;
 use tokio_util::sync::CancellationToken;
 
-use self::schedule::{Schedule, Turn};
+use self::schedule::Schedule;
 use super::attempt::{self, Answer, Call};
 use super::failure::Failure;
 use super::receipt::Ticket;
 use super::route::Routed;
 use crate::app::App;
 use crate::classify;
-use crate::health::{Admission, SkipReason, Skipped};
+use crate::health::{Admission, Claim, SkipReason, Skipped};
 
 /// The failure that the client is told of, of those so far, and whose it is.
 struct Told {
@@ -28,6 +29,9 @@ struct Told {
     telling: u8,
     failure: Failure,
 }
+
+/// A candidate that was not asked: its target, and why.
+type Passed = (usize, Skipped);
 
 /// Asks the candidates until one answers. Returns the most telling failure when none does. Nobody else is asked once the
 /// client has left.
@@ -37,36 +41,33 @@ pub(super) async fn failover(
     routed: &Routed,
     left: &CancellationToken,
 ) -> Result<Answer, Failure> {
+    note_unfit(ticket, routed);
+    let candidates: Vec<&crate::catalog::Candidate> = routed.candidates().collect();
     // The last bytes of a version 7 id are random.
     let random = ticket.id().as_u64_pair().1;
-    let mut schedule = Schedule::new(&routed.candidates, ticket.deadline(), random);
-    // With nobody else to ask, the provider's own answer says more than our refusal would. The health of the target is
-    // then judged by its probes alone.
-    let is_only = routed.candidates.windows(2).all(|pair| pair[0].target.id == pair[1].target.id);
+    let mut schedule = Schedule::new(candidates.iter().copied(), ticket.deadline(), random);
     let mut told: Option<Told> = None;
-    let mut skipped: Option<Skipped> = None;
+    let mut passed: Vec<Passed> = Vec::new();
     while let Some(turn) = schedule.next(Instant::now()) {
-        let Some(candidate) = routed.candidates.get(turn.index) else { break };
+        let Some(candidate) = candidates.get(turn.index).copied() else { break };
         if left.run_until_cancelled(tokio::time::sleep_until(turn.at.into())).await.is_none() {
             break;
         }
-        let slot = match app.health.admit(candidate.target.id, Instant::now()) {
-            Admission::Admitted(slot) => Some(slot),
-            Admission::Skipped(why) if is_only && why.reason != SkipReason::ConcurrencyLimit => None,
+        let claim = claim(ticket, candidate, &passed);
+        let now = Instant::now();
+        let slot = match app.health.admit(candidate.target.id, claim, now) {
+            Admission::Admitted(slot) => slot,
             Admission::Skipped(why) => {
-                // A breaker is not waited for: that would hold all requests of an outage.
-                let until = why.until.filter(|_| why.reason == SkipReason::CoolingDown);
-                if schedule.skipped(turn, until) {
-                    let event = candidate_event(ticket, turn, candidate);
-                    ticket.candidate_skipped(event, why.reason.as_str());
+                if schedule.skipped(turn, look_again(why, now), now) {
+                    pass_over(ticket, candidate_event(ticket, (turn.index, turn.attempt), candidate), candidate, why);
                 }
-                skipped = Some(why);
+                passed.push((candidate.target.id, why));
                 continue;
             }
         };
-        schedule.begun(turn, Instant::now());
+        schedule.begun(turn, now);
         name_target(ticket, candidate);
-        ticket.begin_candidate(candidate_event(ticket, turn, candidate), slot);
+        ticket.begin_candidate(candidate_event(ticket, (turn.index, turn.attempt), candidate), slot);
         if ticket.receipt.attempts == 1 {
             app.metrics.overhead(ticket.elapsed());
         }
@@ -75,12 +76,18 @@ pub(super) async fn failover(
         match attempt::attempt(&call, event).await {
             Ok(answer) => {
                 event.verdict = Verdict::Succeeded;
+                if let Some(conversation) = &mut ticket.turn {
+                    conversation.answered(candidate.seed, turn.index);
+                }
                 return Ok(answer);
             }
             Err(failure) => {
                 let verdict = classify::classify(&failure.fault());
                 let pause = failure.pause(SystemTime::now());
                 note_failure(ticket, &failure, verdict, pause);
+                if let Some(conversation) = &mut ticket.turn {
+                    conversation.failed(&app.affinity, candidate.seed, verdict);
+                }
                 schedule.failed(turn, verdict, pause, Instant::now());
                 let telling = verdict.telling();
                 if told.as_ref().is_none_or(|told| telling > told.telling) {
@@ -89,24 +96,45 @@ pub(super) async fn failover(
             }
         }
     }
-    let Some(Told { index, failure, .. }) = told else { return Err(nobody_asked(skipped)) };
-    if let Some(candidate) = routed.candidates.get(index) {
+    let Some(Told { index, failure, .. }) = told else { return Err(unasked::failure(app, routed, &passed)) };
+    if let Some(candidate) = candidates.get(index) {
         point_at(ticket, candidate);
     }
     Err(failure)
 }
 
-/// Nobody could be asked: because we are asked to wait, or because nobody is well.
-fn nobody_asked(skipped: Option<Skipped>) -> Failure {
-    match skipped.map(|skipped| skipped.reason) {
-        Some(SkipReason::CoolingDown | SkipReason::ConcurrencyLimit) => {
-            let message = "every provider of this model is at its limit; try again later";
-            Failure::new(ErrorClass::UpstreamRateLimited, message)
-        }
-        Some(SkipReason::BreakerOpen | SkipReason::KeyDisabled) => {
-            Failure::new(ErrorClass::NoCandidate, "every provider of this model is failing; try again later")
-        }
-        None => Failure::new(ErrorClass::NoCandidate, "no provider could be asked"),
+/// What the request may claim of a target: all its slots where its prompt is known, or where nobody else is left.
+fn claim(ticket: &Ticket, candidate: &crate::catalog::Candidate, passed: &[Passed]) -> Claim {
+    let is_held = ticket.turn.as_ref().is_some_and(|turn| turn.held() == Some(candidate.seed));
+    let gave_way = |(id, why): &Passed| *id == candidate.target.id && why.reason == SkipReason::Reserved;
+    if is_held || passed.iter().any(gave_way) { Claim::Known } else { Claim::New }
+}
+
+/// When somebody who was not asked is looked at once more, if nobody else has answered until then. A breaker is not waited
+/// for: that would hold all requests of an outage.
+fn look_again(why: Skipped, now: Instant) -> Option<Instant> {
+    match why.reason {
+        SkipReason::CoolingDown => why.until,
+        SkipReason::Reserved => Some(now),
+        SkipReason::BreakerOpen | SkipReason::KeyDisabled | SkipReason::ConcurrencyLimit => None,
+    }
+}
+
+/// Writes down that a candidate was not asked, and takes the conversation from a target that is at fault.
+fn pass_over(ticket: &mut Ticket, event: Candidate, candidate: &crate::catalog::Candidate, why: Skipped) {
+    ticket.candidate_skipped(event, why.reason.as_str());
+    let app = std::sync::Arc::clone(ticket.app());
+    if let Some(conversation) = ticket.turn.as_mut().filter(|_| why.reason.is_fault()) {
+        conversation.lost(&app.affinity, candidate.seed);
+    }
+}
+
+/// Writes down the candidates that cannot do what the request needs.
+fn note_unfit(ticket: &mut Ticket, routed: &Routed) {
+    for (at, (place, unfit)) in routed.line.unfit.iter().enumerate() {
+        let Some(candidate) = routed.candidate_at(*place) else { continue };
+        let event = candidate_event(ticket, (routed.line.fit.len() + at, 0), candidate);
+        ticket.candidate_skipped(event, unfit.as_str());
     }
 }
 
@@ -139,11 +167,15 @@ fn point_at(ticket: &mut Ticket, candidate: &crate::catalog::Candidate) {
     receipt.cost_multiplier = target.cost_multiplier;
 }
 
-fn candidate_event(ticket: &Ticket, turn: Turn, candidate: &crate::catalog::Candidate) -> Candidate {
+fn candidate_event(
+    ticket: &Ticket,
+    (index, attempt_index): (usize, u16),
+    candidate: &crate::catalog::Candidate,
+) -> Candidate {
     let target = &candidate.target;
     Candidate {
-        candidate_index: u16::try_from(turn.index).unwrap_or(u16::MAX),
-        attempt_index: turn.attempt,
+        candidate_index: u16::try_from(index).unwrap_or(u16::MAX),
+        attempt_index,
         verdict: Verdict::Failed,
         reason: "chosen".to_owned(),
         provider: target.provider.clone(),

@@ -4,7 +4,6 @@
 //! nobody is left do the remaining retries begin, each after a longer pause. Nobody is hammered: two tries at a target
 //! within any second and a half at most, and a bounded number over all.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::catalog::Candidate;
@@ -12,8 +11,6 @@ use crate::classify::{Reason, Verdict};
 
 /// Tries beyond the first at a candidate, over all candidates.
 const RETRIES_MAX: u8 = 5;
-/// Candidates that are asked at all. More is a misconfigured catalogue, and a client that has long gone.
-const CANDIDATES_MAX: usize = 16;
 /// The window in which a target is asked at most [`TRIES_PER_WINDOW`] times for one request.
 const WINDOW: Duration = Duration::from_millis(1500);
 const TRIES_PER_WINDOW: usize = 2;
@@ -23,6 +20,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 const BACKOFF: Duration = Duration::from_millis(250);
 /// The same where the provider has said that it is being asked too much.
 const BACKOFF_RATE_LIMITED: Duration = Duration::from_secs(2);
+/// Those who wait for the end of a cool-down come back within this time of it, not all at once.
+const SPREAD: Duration = Duration::from_secs(1);
 
 /// The tries of one request.
 pub(super) struct Schedule<'a> {
@@ -63,8 +62,8 @@ pub(super) struct Turn {
 
 impl<'a> Schedule<'a> {
     /// `random` spreads the retries of many requests that fail at the same moment.
-    pub(super) fn new(candidates: &'a [Arc<Candidate>], deadline: Instant, random: u64) -> Self {
-        let place = |candidate: &'a Arc<Candidate>| Place {
+    pub(super) fn new(candidates: impl Iterator<Item = &'a Candidate>, deadline: Instant, random: u64) -> Self {
+        let place = |candidate: &'a Candidate| Place {
             candidate,
             tries: 0,
             rows: 0,
@@ -74,7 +73,7 @@ impl<'a> Schedule<'a> {
             not_before: None,
         };
         Self {
-            places: candidates.iter().take(CANDIDATES_MAX).map(place).collect(),
+            places: candidates.map(place).collect(),
             tries: Vec::new(),
             retries_left: RETRIES_MAX,
             again: None,
@@ -106,7 +105,8 @@ impl<'a> Schedule<'a> {
 
     /// The candidate was not asked. If it may be asked later, it is once more, should nobody else answer until then.
     /// Returns whether this is news.
-    pub(super) fn skipped(&mut self, turn: Turn, until: Option<Instant>) -> bool {
+    pub(super) fn skipped(&mut self, turn: Turn, until: Option<Instant>, now: Instant) -> bool {
+        let until = until.map(|until| if until > now { until + SPREAD.mul_f64(self.share()) } else { until });
         let Some(place) = self.places.get_mut(turn.index) else { return false };
         let is_news = !std::mem::replace(&mut place.was_skipped, true);
         place.rows += u16::from(is_news);
@@ -189,9 +189,13 @@ impl<'a> Schedule<'a> {
     /// Twice as long with every try, spread over a half to the whole of it.
     fn backoff(&mut self, first: Duration, tries: u16) -> Duration {
         let whole = first * 2_u32.saturating_pow(u32::from(tries.saturating_sub(1)).min(6));
+        whole.mul_f64(0.5 + self.share() / 2.0)
+    }
+
+    /// A number from 0 to 1.
+    fn share(&mut self) -> f64 {
         // A linear congruential step is random enough to keep requests apart.
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let share = (self.random >> 40) as f64 / (1_u64 << 24) as f64;
-        whole.mul_f64(0.5 + share / 2.0)
+        (self.random >> 40) as f64 / (1_u64 << 24) as f64
     }
 }

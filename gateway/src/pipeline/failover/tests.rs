@@ -1,6 +1,5 @@
 //! The schedule against scripted faults, with time told to it: no waiting, no chance.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::schedule::Schedule;
@@ -8,7 +7,7 @@ use crate::catalog::Candidate;
 use crate::classify::{Reason, Verdict};
 
 /// The candidates of the model `m`, as a file with these routes gives them: endpoint, retries, upstream model.
-fn candidates(routes: &[(&str, u8, &str)]) -> Vec<Arc<Candidate>> {
+fn candidates(routes: &[(&str, u8, &str)]) -> Vec<Candidate> {
     let mut file = String::from("[gateway]\n[recorder]\n[analytics]\n[nats]\n[clickhouse]\n");
     let mut names: Vec<(&str, u8)> = routes.iter().map(|(name, retries, _)| (*name, *retries)).collect();
     names.dedup();
@@ -24,7 +23,8 @@ fn candidates(routes: &[(&str, u8, &str)]) -> Vec<Arc<Candidate>> {
     }
     let config = schemas::config::Config::parse(&file, &std::collections::BTreeMap::new()).unwrap();
     let catalog = crate::catalog::Catalog::build(&config).unwrap();
-    catalog.find("m", schemas::outcome::Format::OpenaiChat).unwrap().candidates.clone()
+    let listed = catalog.find("m", schemas::outcome::Format::OpenaiChat).unwrap();
+    listed.candidates.clone()
 }
 
 /// Plays a request: `answer` says what becomes of each try (`None`: it succeeds). Returns who was asked and when, in
@@ -35,7 +35,7 @@ fn play(
 ) -> Vec<(usize, u128)> {
     let candidates = candidates(routes);
     let start = Instant::now();
-    let mut schedule = Schedule::new(&candidates, start + Duration::from_secs(600), 7);
+    let mut schedule = Schedule::new(candidates.iter(), start + Duration::from_secs(600), 7);
     let (mut now, mut asked) = (start, Vec::new());
     while let Some(turn) = schedule.next(now) {
         now = turn.at.max(now);
@@ -148,7 +148,7 @@ fn what_one_does_not_support_the_next_may() {
 fn nothing_begins_after_the_deadline() {
     let candidates = candidates(ONE);
     let start = Instant::now();
-    let mut schedule = Schedule::new(&candidates, start + Duration::from_secs(1), 7);
+    let mut schedule = Schedule::new(candidates.iter(), start + Duration::from_secs(1), 7);
     let turn = schedule.next(start).unwrap();
     schedule.begun(turn, start);
     schedule.failed(turn, LIMITED, Some(Duration::from_secs(2)), start);
@@ -159,16 +159,32 @@ fn nothing_begins_after_the_deadline() {
 fn who_was_skipped_is_looked_at_once_more_if_nobody_else_answers() {
     let candidates = candidates(TWO);
     let start = Instant::now();
-    let mut schedule = Schedule::new(&candidates, start + Duration::from_secs(60), 7);
+    let mut schedule = Schedule::new(candidates.iter(), start + Duration::from_secs(60), 7);
     let turn = schedule.next(start).unwrap();
-    assert!(schedule.skipped(turn, Some(start + Duration::from_secs(3))));
+    assert!(schedule.skipped(turn, Some(start + Duration::from_secs(3)), start));
     let other = schedule.next(start).unwrap();
     assert_eq!((other.index, other.at), (1, start));
-    assert!(schedule.skipped(other, None));
+    assert!(schedule.skipped(other, None, start));
     let again = schedule.next(start).unwrap();
-    assert_eq!((again.index, again.at), (0, start + Duration::from_secs(3)));
-    assert!(!schedule.skipped(again, Some(start + Duration::from_secs(9))), "no news");
+    assert_eq!(again.index, 0);
+    let waited_ms = again.at.duration_since(start).as_millis();
+    assert!((3000..=4000).contains(&waited_ms), "not before its time, nor all at once: {waited_ms}");
+    assert!(!schedule.skipped(again, Some(start + Duration::from_secs(9)), start), "no news");
     assert_eq!(schedule.next(start), None);
+}
+
+#[test]
+fn who_keeps_its_last_slots_for_others_is_asked_at_once_where_nobody_else_is_left() {
+    let candidates = candidates(TWO);
+    let start = Instant::now();
+    let mut schedule = Schedule::new(candidates.iter(), start + Duration::from_secs(60), 7);
+    let turn = schedule.next(start).unwrap();
+    schedule.skipped(turn, Some(start), start);
+    let other = schedule.next(start).unwrap();
+    assert_eq!(other.index, 1);
+    schedule.skipped(other, None, start);
+    let again = schedule.next(start).unwrap();
+    assert_eq!((again.index, again.attempt, again.at), (0, 1, start));
 }
 
 #[test]
@@ -176,7 +192,7 @@ fn retries_of_many_requests_are_spread() {
     let candidates = candidates(ONE);
     let start = Instant::now();
     let retry_at = |random: u64| {
-        let mut schedule = Schedule::new(&candidates, start + Duration::from_secs(60), random);
+        let mut schedule = Schedule::new(candidates.iter(), start + Duration::from_secs(60), random);
         let turn = schedule.next(start).unwrap();
         schedule.begun(turn, start);
         schedule.failed(turn, FAILED, None, start);
