@@ -1,4 +1,4 @@
-//! `bench relay`: what the gateway costs, beside a relay that reads nothing.
+//! `bench relay`: what the gateway costs, beside a relay that reads nothing. `bench routing`: what a decision costs.
 
 mod answer;
 mod pacing;
@@ -10,6 +10,7 @@ mod process;
 mod target;
 mod load;
 mod measure;
+mod routing;
 mod error;
 
 mod figures;
@@ -32,6 +33,8 @@ struct Arguments {
 enum Command {
     /// CPU and memory of the gateway, next to a bare relay in the same run.
     Relay(measure::Options),
+    /// CPU of choosing among many candidates, by many tasks at once.
+    Routing(routing::Options),
     /// A part of a run: the server that answers.
     #[command(hide = true)]
     Upstream(upstream::Options),
@@ -43,6 +46,7 @@ enum Command {
 fn main() -> ExitCode {
     let run = || match Arguments::parse().command {
         Command::Relay(options) => report::publish(&measure::run(&options)?, &options),
+        Command::Routing(options) => routing::run(&options),
         Command::Upstream(options) => upstream::run(&options),
         Command::BareRelay(options) => bare_relay::run(&options),
     };

@@ -70,15 +70,7 @@ impl Process {
 
     /// Microseconds of CPU used so far by all its threads, in user and kernel mode.
     pub fn cpu_us(&self) -> Result<u64, Error> {
-        let stat = self.read("stat")?;
-        // The name in parentheses may hold anything; what follows is 3 (state) onwards, utime and stime are 14 and 15.
-        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-        let ticks: Option<Vec<u64>> =
-            fields.split_whitespace().skip(11).take(2).map(|text| text.parse().ok()).collect();
-        match ticks.as_deref() {
-            Some([user, system]) => Ok((user + system) * TICK_US),
-            _ => Err(Error::Setup(format!("/proc/{}/stat cannot be understood: {stat}", self.child.id()))),
-        }
+        cpu_us(&self.read("stat")?)
     }
 
     /// What it holds now.
@@ -103,6 +95,21 @@ impl Drop for Process {
         // Both fail only if it is gone already.
         let _killed = self.child.kill();
         let _ended = self.child.wait();
+    }
+}
+
+/// Microseconds of CPU that this process has used so far.
+pub fn own_cpu_us() -> Result<u64, Error> {
+    cpu_us(&fs::read_to_string("/proc/self/stat").map_err(Error::io("reading /proc/self/stat"))?)
+}
+
+fn cpu_us(stat: &str) -> Result<u64, Error> {
+    // The name in parentheses may hold anything; what follows is 3 (state) onwards, utime and stime are 14 and 15.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks: Option<Vec<u64>> = fields.split_whitespace().skip(11).take(2).map(|text| text.parse().ok()).collect();
+    match ticks.as_deref() {
+        Some([user, system]) => Ok((user + system) * TICK_US),
+        _ => Err(Error::Setup(format!("/proc/PID/stat cannot be understood: {stat}"))),
     }
 }
 

@@ -69,6 +69,11 @@ impl Listed {
     pub fn target_id(&self, place: usize) -> Option<usize> {
         self.candidates.get(place).map(|candidate| candidate.target.id)
     }
+
+    /// What the candidate in this place is known by to [`crate::routing::Affinity`].
+    pub fn seed(&self, place: usize) -> Option<u64> {
+        self.candidates.get(place).map(|candidate| candidate.seed)
+    }
 }
 
 impl Candidate {

@@ -135,18 +135,38 @@ async fn a_key_that_dies_is_used_by_no_gateway_any_more() {
     assert_eq!(fleet.asked(), 3, "one refusal is enough for all");
 }
 
+/// From one probe of a sick key to the next; it doubles at every other one.
+const PROBE_INTERVAL: Duration = Duration::from_secs(30);
+
 #[tokio::test(flavor = "multi_thread")]
-async fn eight_gateways_leave_a_sick_key_alone_and_serve_everybody() {
+async fn eight_gateways_send_a_sick_key_one_probe_per_interval_and_serve_everybody() {
     let fleet = Fleet::start(8, || Some(Reply::whole(503, "application/json", "{}"))).await;
     fleet.all_show("weir_peers", 7.0).await;
+    let begun = Instant::now();
     while fleet.gauge(0, "weir_breaker_state").await != Some(2.0) {
         fleet.ask(0).await;
     }
     fleet.all_show("weir_breaker_state", 2.0).await;
     let asked = fleet.asked();
-    // The first probe is due 30 seconds after the opening: until then nobody asks, however many would.
+    // A probe is due so long after the opening: until then nobody asks, however many would.
     join_all((0..200).map(|n| fleet.ask(n % 8))).await;
-    assert_eq!(fleet.asked(), asked);
+    assert!(fleet.asked() - asked <= probes_due(begun));
+
+    // Everybody has something to send when it is due: one sends it, and all others hear of that in time.
+    let mut seen_at = None;
+    while seen_at.is_none_or(|at: Instant| at.elapsed() < Duration::from_secs(6)) {
+        join_all((0..8).map(|gateway| fleet.ask(gateway))).await;
+        let probes = fleet.asked() - asked;
+        assert!(probes <= probes_due(begun), "{probes} probes within {:?}", begun.elapsed());
+        seen_at = seen_at.or((probes > 0).then(Instant::now));
+        assert!(begun.elapsed() < ARRIVAL, "the key is not looked after");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// How many probes there may be since then, at the most.
+fn probes_due(since: Instant) -> usize {
+    usize::try_from(since.elapsed().as_secs() / PROBE_INTERVAL.as_secs()).expect("a small number")
 }
 
 #[tokio::test(flavor = "multi_thread")]

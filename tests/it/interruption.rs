@@ -114,17 +114,3 @@ fn assert_seen_so_far(row: &Row) {
         }
     }
 }
-
-/// A provider that fails again and again is left alone only where another can answer: with nobody else to ask, the
-/// client gets every one of its answers as it is.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_only_provider_is_heard_however_often_it_fails() {
-    let body = r#"{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"}}"#;
-    let stack = Stack::start(move |_| Reply::whole(401, "application/json", body.to_owned())).await;
-    let caller = stack.caller();
-    for _ in 0..12 {
-        let answer = caller.send("/v1/messages", &answers::anthropic_request("sonnet", false)).await;
-        assert_eq!((answer.status.as_u16(), answer.text()), (401, body.to_owned()));
-    }
-    assert_eq!(stack.all_rows(12).await.len(), 12);
-}

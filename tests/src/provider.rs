@@ -112,6 +112,11 @@ impl Reply {
         Self::steps(200, "text/event-stream; charset=utf-8", events.into_iter().map(Step::Send).collect())
     }
 
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Adds or replaces a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let name = HeaderName::try_from(name).expect("a header name");

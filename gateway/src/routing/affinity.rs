@@ -135,7 +135,7 @@ impl Turn {
     }
 
     /// This one has begun to answer: it has read the prompt.
-    pub(crate) fn answered(&mut self, target: u64, place: usize) {
+    pub fn answered(&mut self, target: u64, place: usize) {
         self.answered = Some((target, place));
     }
 
