@@ -12,7 +12,6 @@ mod load;
 mod measure;
 mod routing;
 mod error;
-
 mod figures;
 mod machine;
 mod report;

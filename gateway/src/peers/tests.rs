@@ -44,6 +44,20 @@ fn the_dead_are_known_as_such_and_forgotten_in_the_end() {
 }
 
 #[test]
+fn running_gateways_have_a_place_each() {
+    let (now, ids) = (Instant::now(), [ME, OTHER, Uuid::from_u128(3)]);
+    let all = ids.map(Peers::new);
+    for peers in &all {
+        ids.iter().filter(|id| **id != peers.instance).for_each(|id| {
+            peers.hear(&Topic::Health.key(*id), Bytes::from_static(b"1"), now);
+        });
+    }
+    assert_eq!(all.each_ref().map(|peers| peers.place(now)), [0, 1, 2]);
+    all[2].hear(&Topic::Health.key(OTHER), Bytes::from_static(b"2"), now + DEAD_AFTER);
+    assert_eq!(all[2].place(now + DEAD_AFTER), 1, "the first has died");
+}
+
+#[test]
 fn a_restarted_gateway_hears_what_it_said_and_a_running_one_does_not() {
     let (peers, now) = (Peers::new(ME), Instant::now());
     let key = Topic::Health.key(ME);

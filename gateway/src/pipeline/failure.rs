@@ -24,8 +24,8 @@ pub(super) struct Failure {
     pub(super) answer: Option<Box<ErrorAnswer>>,
     /// The beginning of an answer that is not what the format promises.
     pub(super) unreadable: Option<Box<Unreadable>>,
-    /// When somebody may be asked again, where nobody was.
-    pub(super) retry_after: Option<Duration>,
+    /// In how many seconds somebody may be asked again, where nobody was.
+    pub(super) retry_after_s: Option<u32>,
 }
 
 /// An error in the provider's own words: the client gets its bytes unchanged.
@@ -41,7 +41,7 @@ const SECRET_MIN_BYTES: usize = 12;
 impl Failure {
     pub(super) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         let error = UpstreamError { message: message.into(), ..UpstreamError::default() };
-        Self { class, error, status: None, reading: None, answer: None, unreadable: None, retry_after: None }
+        Self { class, error, status: None, reading: None, answer: None, unreadable: None, retry_after_s: None }
     }
 
     pub(super) fn note(&self) -> ErrorNote {
@@ -117,7 +117,7 @@ impl Failure {
             reading: Some(Box::new(reading.clone())),
             answer: Some(Box::new(answer)),
             unreadable: None,
-            retry_after: None,
+            retry_after_s: None,
         }
     }
 

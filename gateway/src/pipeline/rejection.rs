@@ -105,6 +105,22 @@ pub(super) fn answer(ticket: &mut Ticket, class: ErrorClass, message: &str) -> R
     Response::from_parts(head, Body::from(body))
 }
 
+/// The same where no candidate could answer: with how many were asked, and when to come again.
+pub(super) fn unanswered(
+    ticket: &mut Ticket,
+    class: ErrorClass,
+    message: &str,
+    retry_after_s: Option<u32>,
+) -> Response<Body> {
+    let mut response = answer(ticket, class, message);
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("x-weir-attempts"), HeaderValue::from(ticket.receipt.attempts));
+    if let Some(seconds) = retry_after_s {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
 /// An error of ours in the caller's dialect.
 pub(super) fn own_error(format: Format, id: Uuid, class: ErrorClass, message: &str) -> Response<Bytes> {
     let status = status(class);

@@ -70,15 +70,7 @@ pub(super) fn fail(mut ticket: Ticket, failure: Failure, left: bool) -> Response
             *response.body_mut() = Body::from(body);
             response
         }
-        None => {
-            let mut response = rejection::answer(&mut ticket, failure.class, &note.message);
-            if let Some(wait) = failure.retry_after {
-                // Rounded up: coming a moment too early would be in vain.
-                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-            }
-            response
-        }
+        None => rejection::unanswered(&mut ticket, failure.class, &note.message, failure.retry_after_s),
     };
     if left {
         ticket.receipt.status = 499;

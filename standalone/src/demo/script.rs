@@ -136,11 +136,10 @@ fn drills() -> Vec<Shot> {
     for (number, (model, drilled)) in steady.zip(&DRILLED).enumerate() {
         let ask = |stream| Question::new(drilled, 1000 + number, stream).shot(DRILLS.key);
         let with = |fault, expected, stream| Shot { fault: Some(fault), expected, ..ask(stream) };
+        drills.push(with("error-529", Outcome::Failed, true));
         drills.push(with("cut", Outcome::Interrupted, true));
         drills.push(with("stream-error", Outcome::Interrupted, true));
         drills.push(with("no-usage", Outcome::Completed, number.is_multiple_of(2)));
-        // The last, because its tries open the endpoint's breaker: nobody is sent there for a while.
-        drills.push(with("error-529", Outcome::Failed, true));
         let shot = Question::new(model, 2000 + number, true).shot(CLIENTS[0].key);
         // Responses has much to say before it begins.
         let leaves_after_bytes = Some(if model.format == Format::OpenaiResponses { 5000 } else { 1500 });

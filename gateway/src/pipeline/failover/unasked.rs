@@ -32,7 +32,7 @@ pub(super) fn failure(app: &App, routed: &Routed, passed: &[Passed]) -> Failure 
 
 fn explain(passed: &[Skipped], said: Option<&Said>, now: Instant) -> Failure {
     let wait = |why: &Skipped| why.until.map_or(SLOT_WAIT, |until| until.saturating_duration_since(now));
-    let Some(retry_after) = passed.iter().map(wait).min() else {
+    let Some(wait) = passed.iter().map(wait).min() else {
         return Failure::new(ErrorClass::NoCandidate, "no provider could be asked");
     };
     // Who is at its limit answers, and says so with a 429; who is failing does not.
@@ -48,9 +48,10 @@ fn explain(passed: &[Skipped], said: Option<&Said>, now: Instant) -> Failure {
     if let Some(said) = said {
         let _infallible = write!(message, "; the last answer was {}", answer(said));
     }
-    let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-    let _infallible = write!(message, "; try again in {} s", seconds.max(1));
-    Failure { retry_after: Some(retry_after), ..Failure::new(class, message) }
+    // Rounded up: coming a moment too early would be in vain.
+    let seconds = (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1);
+    let _infallible = write!(message, "; try again in {seconds} s");
+    Failure { retry_after_s: u32::try_from(seconds).ok(), ..Failure::new(class, message) }
 }
 
 /// What a provider said, as far as others may know.
@@ -105,7 +106,7 @@ mod tests {
         ] {
             let failure = explain(&passed, said, now);
             assert_eq!((failure.class, failure.error.message), (class, format!("{of_trouble} {message}")));
-            assert!(failure.retry_after.is_some());
+            assert!(failure.retry_after_s.is_some());
         }
         assert_eq!(explain(&[], None, now).class, ErrorClass::NoCandidate);
     }
