@@ -44,7 +44,7 @@ pub(crate) struct App {
     pub(crate) catalog: Catalog,
     pub(crate) health: Health,
     /// Where conversations are cached.
-    pub(crate) affinity: Affinity,
+    pub(crate) affinity: Arc<Affinity>,
     /// What the other gateways know.
     pub(crate) peers: Arc<Peers>,
     pub(crate) http: reqwest::Client,
@@ -75,7 +75,7 @@ impl App {
             clients: Clients::build(&config.clients)?,
             capture: Capture::new(config.gateway.capture, catalog.secrets(), output),
             health: Health::new(catalog.health_specs()),
-            affinity: Affinity::default(),
+            affinity: Arc::default(),
             peers: Arc::new(Peers::new(ledger.epoch())),
             catalog,
             http: client::build(&config.gateway.timeouts)?,
@@ -104,6 +104,7 @@ impl App {
             clients,
             capture: self.capture.reconfigured(config.gateway.capture, catalog.secrets()),
             health: self.health.reconfigured(catalog.health_specs()),
+            affinity: Arc::clone(&self.affinity),
             peers: Arc::clone(&self.peers),
             catalog,
             http,

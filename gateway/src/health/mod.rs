@@ -174,7 +174,7 @@ impl Health {
     pub fn reconfigured(&self, targets: impl IntoIterator<Item = TargetSpec>) -> Self {
         let watched = |spec: TargetSpec| match self.targets.iter().find(|known| known.is(&spec)) {
             Some(known) => {
-                known.lock().reconfigure(spec.max_concurrent, spec.fingerprint);
+                known.change(self.origin, |target| target.reconfigure(spec.max_concurrent, spec.fingerprint));
                 Arc::clone(known)
             }
             None => Arc::new(Watched::new(spec)),
