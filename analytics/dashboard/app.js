@@ -5,15 +5,13 @@ import { fill, h } from "./dom.js";
 import { filters } from "./filters.js";
 import { live } from "./live.js";
 import { overview } from "./overview.js";
-import { problem } from "./panels.js";
+import { DOWN, problem } from "./panels.js";
 import { request } from "./request.js";
 import { requests } from "./requests.js";
 
 const MAKE = { overview, requests, request, live, audit };
 const REFRESH_MS = 10_000;
 const RETRY_MS = 5000;
-/** Troubles of everything, told once and above all panels. */
-const DOWN = ["clickhouse_unavailable", "clickhouse_not_migrated", "clickhouse_refused", "unreachable", "busy"];
 
 const main = document.getElementById("main");
 const banner = document.getElementById("banner");

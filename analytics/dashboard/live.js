@@ -7,7 +7,7 @@ import { columns } from "./requests.js";
 import { problem } from "./panels.js";
 import { table } from "./table.js";
 
-const KEPT = 200;
+const KEPT = 100;
 const REDRAW_MS = 300;
 const AGAIN_MS = 3000;
 

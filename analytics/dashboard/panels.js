@@ -2,13 +2,16 @@
 import { append, fill, h } from "./dom.js";
 
 const HINTS = {
-  clickhouse_unavailable: "Nothing is lost: gateways keep what happens until ClickHouse is back. This page asks again by itself.",
+  clickhouse_unavailable: "Gateways keep what happens until it is back. This page asks again by itself.",
   clickhouse_not_migrated: "Start the recorder (weir-recorder, or weir up): it creates the tables.",
   unreachable: "This page asks again by itself.",
   busy: "This page asks again by itself.",
   query_too_slow: "Choose a shorter time range above, or fewer groups.",
   query_too_large: "Choose a shorter time range above, or fewer groups.",
 };
+
+/** Troubles of everything, told once and above all panels. */
+export const DOWN = ["clickhouse_unavailable", "clickhouse_not_migrated", "clickhouse_refused", "unreachable", "busy"];
 
 /** What went wrong, and what to do. */
 export function problem(error) {
@@ -43,7 +46,7 @@ export function panel(title, { note, wide, id } = {}) {
       } catch (error) {
         if (signal.aborted) return null;
         if (!error.code) console.error(error);
-        fill(body, problem(error));
+        fill(body, DOWN.includes(error.code) ? h("p", { class: "empty" }, "Waiting for an answer.") : problem(error));
         return error;
       } finally {
         if (!signal.aborted) element.setAttribute("aria-busy", "false");
