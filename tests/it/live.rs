@@ -172,11 +172,34 @@ async fn an_outage_of_nats_is_told_and_outlived() {
         }
         assert_eq!(event["request_id"], json!(after.to_string()));
     }
+
+    // Killed, and back without anything that it knew: what is sent then is told, and may be preceded by what gateways
+    // send again because nobody has told them that it is stored.
+    stack.row(after).await;
+    stack.broker.kill();
+    stack.broker.wipe();
+    stack.broker.restart().await;
+    for tail in [&mut early, &mut late] {
+        let mut events = vec![tail.next().await.0];
+        while events.last().is_some_and(|event| event != "resumed") {
+            events.push(tail.next().await.0);
+        }
+        assert_eq!(events[0], "interrupted", "{events:?}");
+    }
+    let (last, _) = load::send_one(&stack.caller(), 3).await;
+    for tail in [&mut early, &mut late] {
+        while tail.request().await["request_id"] != json!(last.to_string()) {}
+    }
+    stack.row(last).await;
 }
 
 /// Publishes that many failures of `team-a`, and as many completed requests of nobody, as a gateway would.
 async fn flood(stack: &Stack, count: u64) {
     let client = async_nats::connect(stack.broker.url()).await.unwrap();
+    // What is no event is nobody's, and stops nothing.
+    for garbage in [&b""[..], b"\n\n", b"{}\n[]\nnull\n", b"{\"v\":1,\"kind\":\"failure\"}", &[0xff; 100]] {
+        client.publish("weir.v1.failure.0", garbage.into()).await.unwrap();
+    }
     let template = json!({
         "outcome": "failed", "client": "team-a", "format": "anthropic", "status": 502, "attempts": 1,
         "received_at": Timestamp::now(), "duration_ms": 1.0, "usage_source": "none", "normaliser": 1,
