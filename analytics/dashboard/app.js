@@ -32,8 +32,12 @@ function show(arrived) {
   const links = VIEWS.map(([name, title]) =>
     h("a", { href: write({ ...state, request: null, view: name }), "aria-current": state.view === name ? "page" : undefined }, title));
   fill(document.getElementById("views"), links);
-  filters(document.getElementById("filters"), state, go);
-  document.getElementById("filters").hidden = state.view === "request";
+  const bar = document.getElementById("filters");
+  // Who changes a filter goes on from there, also with the keyboard.
+  const focused = bar.contains(document.activeElement) ? document.activeElement.id || "dimension" : null;
+  filters(bar, state, go);
+  bar.hidden = state.view === "request";
+  if (focused) document.getElementById(focused)?.focus();
   if (before !== state.view || !view) {
     view = MAKE[state.view](go);
     fill(main, h("h1", { class: "aside" }, view.title), view.element);

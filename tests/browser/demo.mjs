@@ -38,6 +38,7 @@ await run([
     await page.keyboard.press("Enter");
     await page.waitForURL(/outcome=failed/);
     await page.getByRole("button", { name: "Remove the filter outcome: failed" }).waitFor();
+    assert.equal(await page.evaluate(() => document.activeElement.id), "value", "the focus stays in the filters");
     await page.getByRole("link", { name: "Requests", exact: true }).focus();
     await page.keyboard.press("Enter");
     await page.waitForURL(/view=requests/);
