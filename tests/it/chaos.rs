@@ -19,9 +19,9 @@ async fn chaos(folder: &Path, minutes: &str) -> Process {
     Process::spawn(&mut command, folder, folder.join("chaos.log"))
 }
 
-/// Processes that work in a folder or were started with something in it.
+/// Processes that were started with something of a run's own folder, which `weir chaos` makes in this one.
 fn processes_in(folder: &Path) -> Vec<String> {
-    let folder = folder.display().to_string();
+    let folder = folder.join("weir-chaos-").display().to_string();
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
     let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));

@@ -200,21 +200,22 @@ impl Writer {
 
     /// Writes a checkpoint; it takes no number.
     pub(super) fn checkpoint(&mut self, request_id: Uuid, so_far: &Receipt) -> Result<(), AppendError> {
-        self.control(record::CHECKPOINT, &Checkpoint { request_id, so_far })
+        let urgent = self.open.contains_key(&request_id);
+        self.control(record::CHECKPOINT, &Checkpoint { request_id, so_far }, urgent)
     }
 
-    /// Writes the boundary of a pack; it takes no number.
+    /// Writes the boundary of a pack; it takes no number. Without it a pack is only packed differently after a restart.
     pub(super) fn journal(&mut self, boundary: Boundary) -> Result<(), AppendError> {
-        self.control(record::PACK, &boundary)
+        self.control(record::PACK, &boundary, false)
     }
 
-    fn control(&mut self, mark: u8, value: &impl Serialize) -> Result<(), AppendError> {
+    fn control(&mut self, mark: u8, value: &impl Serialize, urgent: bool) -> Result<(), AppendError> {
         self.buffer.clear();
         record::write(&mut self.buffer, |out| {
             out.push(mark);
             serde_json::to_writer(out, value)
         })?;
-        self.write(Claim { reserve_bytes: 0, durable: true, urgent: false })
+        self.write(Claim { reserve_bytes: 0, durable: true, urgent })
     }
 
     /// Writes the buffer, if there is room for what is claimed.

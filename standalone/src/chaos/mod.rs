@@ -191,6 +191,7 @@ async fn torment(
         rows: settled.rows,
         opened: settled.opened,
         candidates: settled.candidates,
+        uneven: settled.uneven,
         prices: Book::builtin()?,
     };
     let figures = Figures {

@@ -33,6 +33,7 @@ pub(super) struct Settled {
     pub(super) rows: Vec<Row>,
     pub(super) opened: Vec<Uuid>,
     pub(super) candidates: Copies,
+    pub(super) uneven: u64,
     pub(super) dead_letters: u64,
     pub(super) lag_seconds: Option<f64>,
     pub(super) audit: String,
@@ -83,6 +84,7 @@ impl Settling<'_> {
             rows,
             opened: ids.into_iter().map(|id| id.request_id).collect(),
             candidates,
+            uneven: self.uneven().await?,
             dead_letters: self.count("dead_letters").await?,
             lag_seconds: self.meter.lag_seconds().await,
             audit,
@@ -92,8 +94,24 @@ impl Settling<'_> {
 
     async fn count(&self, table: &str) -> Result<u64, Error> {
         let database = &self.readback.config.clickhouse.database;
-        let rows: Vec<Number> =
-            self.readback.select(&format!("SELECT count() AS number FROM {database}.{table}")).await?;
+        self.number(&format!("SELECT count() AS number FROM {database}.{table}")).await
+    }
+
+    /// Every attempt leaves a row, but for the one that a gateway died over.
+    async fn uneven(&self) -> Result<u64, Error> {
+        let database = &self.readback.config.clickhouse.database;
+        let sql = format!(
+            "SELECT count() AS number \
+             FROM (SELECT request_id, attempts FROM {database}.requests WHERE error_class != 'gateway_died') AS request \
+             LEFT JOIN (SELECT request_id, countIf(verdict != 'skipped') AS tried FROM {database}.candidates \
+             GROUP BY request_id) AS candidate USING (request_id) \
+             WHERE attempts != tried"
+        );
+        self.number(&sql).await
+    }
+
+    async fn number(&self, sql: &str) -> Result<u64, Error> {
+        let rows: Vec<Number> = self.readback.select(sql).await?;
         Ok(rows.first().map_or(0, |row| row.number))
     }
 }

@@ -67,6 +67,8 @@ pub(super) struct Books {
     /// Ids of the requests that were let in, as they lie in `opened`.
     pub(super) opened: Vec<Uuid>,
     pub(super) candidates: Copies,
+    /// Requests whose rows in `candidates` are not as many as their attempts.
+    pub(super) uneven: u64,
     pub(super) prices: Book,
 }
 
@@ -95,6 +97,7 @@ impl Books {
             Check::new("rows of requests twice, count() - uniqExact()", 0, self.rows.len() - ended.len()),
             Check::new("rows of opened twice", 0, self.opened.len() - opened.len()),
             Check::new("rows of candidates twice", 0, self.candidates.rows - self.candidates.events),
+            Check::new("requests with more or fewer of them than attempts", 0, self.uneven),
         ]
     }
 }

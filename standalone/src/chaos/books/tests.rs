@@ -91,6 +91,7 @@ fn books() -> Books {
         rows: vec![row(1, Outcome::Completed, Some(40)), orphan(2, Some(3))],
         opened: vec![Uuid::from_u128(1), Uuid::from_u128(2)],
         candidates: Copies { rows: 2, events: 2 },
+        uneven: 0,
         prices: prices(),
     }
 }
@@ -124,6 +125,7 @@ fn a_lost_row_and_a_row_twice_are_noticed_everywhere() {
     let opened = failing(|books| books.opened.push(Uuid::from_u128(1)));
     assert_eq!(opened, ["rows of opened twice"]);
     assert_eq!(failing(|books| books.candidates.rows = 3), ["rows of candidates twice"]);
+    assert_eq!(failing(|books| books.uneven = 1), ["requests with more or fewer of them than attempts"]);
     let stranger = failing(|books| books.rows[1].client_request_id = "77".to_owned());
     assert!(stranger.contains(&"rows of requests that nobody sent"), "{stranger:?}");
 }
