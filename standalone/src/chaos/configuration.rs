@@ -13,21 +13,29 @@ use crate::stack::{self, ReservedPort};
 
 /// Its name in the run's folder.
 pub(super) const FILE: &str = "weir.toml";
+/// The second recorder's, which differs in where its metrics are.
+pub(super) const SECOND_FILE: &str = "second-recorder.toml";
 
 /// The ports of a run, kept for it while its parts come and go.
 #[derive(Debug)]
 pub(super) struct Ports {
+    /// The ops listener of the second recorder.
+    pub(super) second_recorder: SocketAddr,
     _reserved: Vec<ReservedPort>,
 }
 
 /// Writes the file for a provider that listens there, and reads it as the services do.
 pub(super) fn write(folder: &Path, provider: SocketAddr) -> Result<(Config, Ports), Error> {
-    let reserved: Vec<ReservedPort> = (0..7).map(|_| ReservedPort::new()).collect::<Result<_, stack::Error>>()?;
+    let reserved: Vec<ReservedPort> = (0..8).map(|_| ReservedPort::new()).collect::<Result<_, stack::Error>>()?;
     let text = text(folder, provider, &reserved);
-    let path = folder.join(FILE);
-    std::fs::write(&path, &text).map_err(|cause| stack::Error::Folder { path, cause })?;
     let config = Config::parse(&text, &BTreeMap::new())?;
-    Ok((config, Ports { _reserved: reserved }))
+    let second_recorder = reserved.get(6).map_or(config.recorder.ops_listen, ReservedPort::address);
+    let second = text.replace(&config.recorder.ops_listen.to_string(), &second_recorder.to_string());
+    for (name, text) in [(FILE, &text), (SECOND_FILE, &second)] {
+        let path = folder.join(name);
+        std::fs::write(&path, text).map_err(|cause| stack::Error::Folder { path, cause })?;
+    }
+    Ok((config, Ports { second_recorder, _reserved: reserved }))
 }
 
 fn text(folder: &Path, provider: SocketAddr, ports: &[ReservedPort]) -> String {

@@ -49,11 +49,16 @@ pub(super) struct Deployment {
 }
 
 impl Deployment {
-    /// Prepares everything in a folder; `full` is whose disk is going to be full.
-    pub(super) async fn prepare(folder: &Path, config: &Config, full: Option<Part>) -> Result<Self, Error> {
+    /// Prepares everything in a folder; `full` is whose disk is going to be full, and `second_recorder` where the second one
+    /// has its ops listener, if there is one.
+    pub(super) async fn prepare(
+        folder: &Path,
+        config: &Config,
+        full: Option<Part>,
+        second_recorder: Option<SocketAddr>,
+    ) -> Result<Self, Error> {
         let client =
             reqwest::Client::builder().no_proxy().timeout(PROBE_TIMEOUT).build().map_err(stack::Error::Client)?;
-        let file = folder.join(configuration::FILE);
         let nats_address = address_of(&config.nats.url)?;
         let (nats, name) = nats::server(nats_address, &folder.join("nats"), config.nats.max_bytes).await?;
         let clickhouse_address = address_of(&config.clickhouse.url)?;
@@ -76,14 +81,18 @@ impl Deployment {
         add(Part::ClickHouse, clickhouse, ping, folder.join("clickhouse/data"))?;
         add(
             Part::Recorder,
-            service("recorder", folder, &file)?,
+            service("recorder", "recorder", folder)?,
             ops(config.recorder.ops_listen),
             folder.join("recorder"),
         )?;
-        let gateway = service("gateway", folder, &file)?;
+        if let Some(address) = second_recorder {
+            let spec = service("recorder", "second recorder", folder)?;
+            add(Part::SecondRecorder, spec, ops(address), folder.join("second-recorder"))?;
+        }
+        let gateway = service("gateway", "gateway", folder)?;
         add(Part::Gateway, gateway, ops(config.gateway.ops_listen), config.gateway.ledger_dir.clone())?;
         let analytics = Member {
-            process: Mutex::new(Process::new(service("analytics", folder, &file)?)),
+            process: Mutex::new(Process::new(service("analytics", "analytics", folder)?)),
             probe: ops(config.analytics.listen),
             store: PathBuf::new(),
             disk: Err(String::new()),
@@ -93,7 +102,7 @@ impl Deployment {
 
     /// Starts everything, one after the other.
     pub(super) async fn start(&self) -> Result<(), Error> {
-        for part in [Part::Nats, Part::ClickHouse, Part::Recorder, Part::Gateway] {
+        for part in [Part::Nats, Part::ClickHouse, Part::Recorder, Part::SecondRecorder, Part::Gateway] {
             self.start_part(part).await?;
         }
         self.run(&self.analytics).await.map(drop)
@@ -181,7 +190,7 @@ const fn disk_mebibytes(part: Part) -> u32 {
     match part {
         Part::ClickHouse => 1024,
         Part::Nats => 256,
-        Part::Gateway | Part::Recorder => 96,
+        Part::Gateway | Part::Recorder | Part::SecondRecorder => 96,
     }
 }
 
@@ -190,14 +199,15 @@ fn address_of(url: &str) -> Result<SocketAddr, Error> {
     address.parse().map_err(|_| Error::Address(url.to_owned()))
 }
 
-/// One of our services, by ourselves.
-fn service(name: &'static str, folder: &Path, file: &Path) -> Result<Spec, Error> {
+/// One of our services, by ourselves, under a name of its own.
+fn service(service: &str, name: &'static str, folder: &Path) -> Result<Spec, Error> {
+    let file = folder.join(if name == service { configuration::FILE } else { configuration::SECOND_FILE });
     Ok(Spec {
         name,
         program: std::env::current_exe().map_err(|cause| stack::Error::Spawn { name, cause })?,
-        arguments: vec!["service".into(), name.into(), "--config".into(), file.into()],
+        arguments: vec!["service".into(), service.into(), "--config".into(), file.into()],
         secret: None,
-        log: folder.join(format!("{name}.log")),
+        log: folder.join(format!("{}.log", name.replace(' ', "-"))),
         remove: None,
     })
 }

@@ -38,10 +38,10 @@ impl Count {
         }
     }
 
-    const fn teller(self) -> Part {
+    const fn is_told_by(self, part: Part) -> bool {
         match self {
-            Self::Deduplicated | Self::DeadLettered => Part::Recorder,
-            Self::Resent | Self::Lost => Part::Gateway,
+            Self::Deduplicated | Self::DeadLettered => matches!(part, Part::Recorder | Part::SecondRecorder),
+            Self::Resent | Self::Lost => matches!(part, Part::Gateway),
         }
     }
 }
@@ -57,7 +57,7 @@ struct Lives {
 pub(super) struct Meter {
     client: reqwest::Client,
     tellers: BTreeMap<Part, SocketAddr>,
-    counts: Mutex<BTreeMap<Count, Lives>>,
+    counts: Mutex<BTreeMap<(Count, Part), Lives>>,
 }
 
 impl Meter {
@@ -79,17 +79,17 @@ impl Meter {
         let mut counts = self.counts.lock().await;
         self.ask(part, &mut counts).await;
         kill();
-        for (count, lives) in counts.iter_mut() {
-            if count.teller() == part {
+        for ((_, teller), lives) in counts.iter_mut() {
+            if *teller == part {
                 *lives = Lives { over: lives.over + lives.present, present: 0.0 };
             }
         }
     }
 
-    async fn ask(&self, part: Part, counts: &mut BTreeMap<Count, Lives>) {
+    async fn ask(&self, part: Part, counts: &mut BTreeMap<(Count, Part), Lives>) {
         let Some(text) = self.exposition(part).await else { return };
-        for count in Count::ALL.into_iter().filter(|count| count.teller() == part) {
-            counts.entry(count).or_default().present = sum(&text, count.name());
+        for count in Count::ALL.into_iter().filter(|count| count.is_told_by(part)) {
+            counts.entry((count, part)).or_default().present = sum(&text, count.name());
         }
     }
 
@@ -102,13 +102,18 @@ impl Meter {
     /// The sum over all lives.
     pub(super) async fn total(&self, count: Count) -> u64 {
         let counts = self.counts.lock().await;
-        counts.get(&count).map_or(0, |lives| (lives.over + lives.present) as u64)
+        let lives = counts.iter().filter(|((told, _), _)| *told == count).map(|(_, lives)| lives);
+        lives.map(|lives| (lives.over + lives.present) as u64).sum()
     }
 
-    /// How old what waits to be recorded is, in seconds; none when the recorder does not say.
+    /// How old what waits to be recorded is, in seconds; none when no recorder says so.
     pub(super) async fn lag_seconds(&self) -> Option<f64> {
-        let text = self.exposition(Part::Recorder).await?;
-        Some(values(&text, "weir_pipeline_lag_seconds").fold(0.0, f64::max))
+        let mut lag: Option<f64> = None;
+        for part in [Part::Recorder, Part::SecondRecorder] {
+            let Some(text) = self.exposition(part).await else { continue };
+            lag = Some(values(&text, "weir_pipeline_lag_seconds").fold(lag.unwrap_or(0.0), f64::max));
+        }
+        lag
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Plan {
     pub seed: u64,
     /// Clients that ask at the same time.
     pub clients: u64,
+    /// Recorders that share the partitions: 1 or 2.
+    pub recorders: u64,
     /// Where everything is put, and left; none for a temporary folder.
     pub folder: Option<PathBuf>,
 }
@@ -134,16 +136,22 @@ struct Provider {
 }
 
 async fn make(plan: &Plan, folder: &Path) -> Result<(), Error> {
-    let acts = schedule::draw(plan.seed, plan.length);
+    let acts = schedule::draw(plan.seed, plan.length, plan.recorders);
     let (listener, address) = stack::bind(0).await?;
     let provider = provide(plan.seed, listener);
-    let (config, _ports) = configuration::write(folder, address)?;
+    let (config, ports) = configuration::write(folder, address)?;
+    let second_recorder = (plan.recorders > 1).then_some(ports.second_recorder);
     let full = acts.iter().find(|act| matches!(act.deed, Deed::Fill(_))).map(|act| act.part);
-    let deployment = Deployment::prepare(folder, &config, full).await?;
+    let deployment = Deployment::prepare(folder, &config, full, second_recorder).await?;
     let step = Step::begin("starting every part as a process of its own");
     deployment.start().await?;
     step.done(format_args!("everything answers; seed {}", plan.seed));
-    let torment = torment(plan, &acts, &config, &deployment, &provider.simulator).await;
+    let mut tellers =
+        BTreeMap::from([(Part::Gateway, config.gateway.ops_listen), (Part::Recorder, config.recorder.ops_listen)]);
+    tellers.extend(second_recorder.map(|address| (Part::SecondRecorder, address)));
+    let client = reqwest::Client::builder().no_proxy().build().map_err(stack::Error::Client)?;
+    let scene = Scene { plan, config: &config, deployment: &deployment, simulator: &provider.simulator };
+    let torment = scene.torment(&acts, Meter::new(client, tellers)).await;
     deployment.end().await;
     torment
 }
@@ -163,53 +171,56 @@ fn provide(seed: u64, listener: tokio::net::TcpListener) -> Provider {
     Provider { simulator, _stop }
 }
 
-async fn torment(
-    plan: &Plan,
-    acts: &[Act],
-    config: &Config,
-    deployment: &Deployment,
-    simulator: &Simulator,
-) -> Result<(), Error> {
-    let client = reqwest::Client::builder().no_proxy().build().map_err(stack::Error::Client)?;
-    let tellers =
-        BTreeMap::from([(Part::Gateway, config.gateway.ops_listen), (Part::Recorder, config.recorder.ops_listen)]);
-    let meter = Meter::new(client.clone(), tellers);
-    let torturer = Torturer { deployment, meter: &meter, deeds: RefCell::new(Deeds::default()) };
-    let load = Load::start(config.gateway.listen, &client, plan.seed, plan.clients);
-    torturer.run(acts, plan.length).await?;
-    let step = Step::begin(format!("{} requests were sent; letting everything settle", load.begun()));
-    let began = Instant::now();
-    let sent = load.finish().await;
-    let readback = Readback { client, analytics: config.analytics.listen, config: config.clone() };
-    let settled = Settling { readback: &readback, simulator, meter: &meter }.wait().await?;
-    step.done("settled");
-    meter.look().await;
+/// Everything that stands.
+struct Scene<'a> {
+    plan: &'a Plan,
+    config: &'a Config,
+    deployment: &'a Deployment,
+    simulator: &'a Simulator,
+}
 
-    let books = Books {
-        sent,
-        answers: simulator.tally().answers.into(),
-        rows: settled.rows,
-        opened: settled.opened,
-        candidates: settled.candidates,
-        uneven: settled.uneven,
-        prices: Book::builtin()?,
-    };
-    let figures = Figures {
-        seed: plan.seed,
-        seconds: plan.length.as_secs(),
-        sent: books.sent.len(),
-        let_in: books.opened.len(),
-        orphans: books.rows.iter().filter(|row| row.is_orphan()).count(),
-        deeds: torturer.deeds.take(),
-        deduplicated: meter.total(Count::Deduplicated).await,
-        resent: meter.total(Count::Resent).await,
-        dead_letters: settled.dead_letters.max(meter.total(Count::DeadLettered).await),
-        lost: meter.total(Count::Lost).await,
-        lag_seconds: settled.lag_seconds,
-        settled_after_seconds: began.elapsed().as_secs_f64(),
-        audit: settled.audit.clone(),
-    };
-    judge(plan, &books, &figures, settled.reasons)
+impl Scene<'_> {
+    /// Does one run's acts under its load, and judges what came of it.
+    async fn torment(&self, acts: &[Act], meter: Meter) -> Result<(), Error> {
+        let Self { plan, config, deployment, simulator } = *self;
+        let client = reqwest::Client::builder().no_proxy().build().map_err(stack::Error::Client)?;
+        let torturer = Torturer { deployment, meter: &meter, deeds: RefCell::new(Deeds::default()) };
+        let load = Load::start(config.gateway.listen, &client, plan.seed, plan.clients);
+        torturer.run(acts, plan.length).await?;
+        let step = Step::begin(format!("{} requests were sent; letting everything settle", load.begun()));
+        let began = Instant::now();
+        let sent = load.finish().await;
+        let readback = Readback { client, analytics: config.analytics.listen, config: config.clone() };
+        let settled = Settling { readback: &readback, simulator, meter: &meter }.wait().await?;
+        step.done("settled");
+        meter.look().await;
+
+        let books = Books {
+            sent,
+            answers: simulator.tally().answers.into(),
+            rows: settled.rows,
+            opened: settled.opened,
+            candidates: settled.candidates,
+            uneven: settled.uneven,
+            prices: Book::builtin()?,
+        };
+        let figures = Figures {
+            seed: plan.seed,
+            seconds: plan.length.as_secs(),
+            sent: books.sent.len(),
+            let_in: books.opened.len(),
+            orphans: books.rows.iter().filter(|row| row.is_orphan()).count(),
+            deeds: torturer.deeds.take(),
+            deduplicated: meter.total(Count::Deduplicated).await,
+            resent: meter.total(Count::Resent).await,
+            dead_letters: settled.dead_letters.max(meter.total(Count::DeadLettered).await),
+            lost: meter.total(Count::Lost).await,
+            lag_seconds: settled.lag_seconds,
+            settled_after_seconds: began.elapsed().as_secs_f64(),
+            audit: settled.audit.clone(),
+        };
+        judge(plan, &books, &figures, settled.reasons)
+    }
 }
 
 /// Prints what came of a run.

@@ -16,11 +16,14 @@ pub(super) enum Part {
     Nats,
     /// ClickHouse's engine.
     ClickHouse,
+    /// Another `weir-recorder`, which shares the partitions with the first.
+    SecondRecorder,
 }
 
 impl Part {
-    /// All of them.
-    pub(super) const ALL: [Self; 4] = [Self::Gateway, Self::Recorder, Self::Nats, Self::ClickHouse];
+    /// All of them; the last one is there only if there are two recorders.
+    pub(super) const ALL: [Self; 5] =
+        [Self::Gateway, Self::Recorder, Self::Nats, Self::ClickHouse, Self::SecondRecorder];
 
     /// Its name.
     pub(super) const fn name(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Part {
             Self::Recorder => "recorder",
             Self::Nats => "nats-server",
             Self::ClickHouse => "ClickHouse",
+            Self::SecondRecorder => "second recorder",
         }
     }
 }
@@ -92,7 +96,8 @@ const FILLED: [Part; 3] = [Part::Nats, Part::ClickHouse, Part::Gateway];
 
 /// Draws the acts of a run. NATS is wiped once and one disk filled once, both in the middle of the run; around that parts
 /// are killed and stopped, several at a time, but never one that is being dealt with already.
-pub(super) fn draw(seed: u64, length: Duration) -> Vec<Act> {
+pub(super) fn draw(seed: u64, length: Duration, recorders: u64) -> Vec<Act> {
+    let parts = Part::ALL.len() as u64 - u64::from(recorders < 2);
     let mut random = Random::new(seed);
     let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX).max(10_000);
     let percent = |random: &mut Random, from: u64, to: u64| length_ms * (from + random.below(to - from)) / 100;
@@ -109,7 +114,7 @@ pub(super) fn draw(seed: u64, length: Duration) -> Vec<Act> {
     let mut acts = vec![wipe, fill];
     let mut at = CALM_MS;
     while at < length_ms {
-        let part = Part::ALL[usize::try_from(random.below(4)).unwrap_or(0) % 4];
+        let part = Part::ALL[usize::try_from(random.below(parts)).unwrap_or(0) % Part::ALL.len()];
         let deed = match random.below(10) {
             0..6 => Deed::Kill(between(&mut random, 50, 4_000)),
             // Mostly shorter than the patience of its neighbours, sometimes longer.
@@ -152,8 +157,8 @@ mod tests {
     #[test]
     fn a_seed_gives_the_same_acts_again_and_another_one_others() {
         let length = Duration::from_secs(180);
-        assert_eq!(draw(7, length), draw(7, length));
-        assert_ne!(draw(7, length), draw(8, length));
+        assert_eq!(draw(7, length, 1), draw(7, length, 1));
+        assert_ne!(draw(7, length, 1), draw(8, length, 1));
     }
 
     #[test]
@@ -161,7 +166,9 @@ mod tests {
         let mut filled = BTreeSet::new();
         for seed in 0..300 {
             for length in [25, 180] {
-                let acts = draw(seed, Duration::from_secs(length));
+                let recorders = 1 + seed % 2;
+                let acts = draw(seed, Duration::from_secs(length), recorders);
+                assert!(recorders == 2 || acts.iter().all(|act| act.part != Part::SecondRecorder));
                 let count = |of: fn(&Deed) -> bool| acts.iter().filter(|act| of(&act.deed)).count();
                 assert_eq!(count(|deed| matches!(deed, Deed::Wipe(_))), 1);
                 assert_eq!(count(|deed| matches!(deed, Deed::Fill(_))), 1);
