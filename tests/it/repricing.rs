@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use schemas::time::Timestamp;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use tests::answers::{self, Tokens, openai_body};
 use tests::binaries;
+use tests::caller;
 use tests::configuration::KEY_A;
 use tests::provider::Reply;
 use tests::stack::{Plan, Stack};
@@ -100,6 +103,7 @@ async fn differences_are_written_beside_the_rows_and_only_once() {
     assert!(last_line(&reprice(&config, &[]).await).contains("--apply"));
     assert_eq!(costs(&stack).await, before, "without --apply nothing is written");
 
+    let unadjusted = Timestamp::now();
     let applied = last_line(&reprice(&config, &["--apply"]).await);
     assert!(applied.contains("wrote 14 adjustments") && applied.contains("0.038500000000"), "{applied}");
     // 7 x (1,000 x 0.5 + 100 x 10) and 7 x (1,000 x 3 + 100 x 10)
@@ -107,6 +111,34 @@ async fn differences_are_written_beside_the_rows_and_only_once() {
     assert_eq!(costs(&stack).await, after);
     reprice(&config, &["--apply"]).await;
     assert_eq!(costs(&stack).await, after, "a second run has nothing to do");
+
+    // Reports tell what is recorded, what is known now, and what was known before the adjustments were written.
+    let report = async |as_of: &str| {
+        let reply = stack.reader().get_json(&format!("/v1/costs?from=-1h&group_by=model{as_of}")).await;
+        let row = |row: &Value| {
+            (
+                row["model"].clone(),
+                row["cost_usd"].clone(),
+                row["priced_requests"].clone(),
+                row["unpriced_requests"].clone(),
+            )
+        };
+        reply["rows"].as_array().unwrap().iter().map(row).collect::<Vec<_>>()
+    };
+    let recorded = vec![
+        (json!("forgotten"), Value::Null, json!(0), json!(REQUESTS)),
+        (json!("listed"), json!("0.014000000000"), json!(REQUESTS), json!(0)),
+    ];
+    assert_eq!(report("").await, recorded);
+    assert_eq!(report(&format!("&as_of={unadjusted}")).await, recorded);
+    let adjusted = vec![
+        (json!("forgotten"), json!("0.010500000000"), json!(REQUESTS), json!(0)),
+        (json!("listed"), json!("0.028000000000"), json!(REQUESTS), json!(0)),
+    ];
+    assert_eq!(report("&as_of=now").await, adjusted);
+    assert_eq!(report("&as_of=-1h").await, [], "nothing was known then");
+    let refused = caller::read(stack.reader().request(http::Method::GET, "/v1/usage?as_of=now")).await;
+    assert_eq!(refused.status, 400, "of usage there is one state only");
 
     // A price that turns out to be nobody's makes its requests unknown again.
     std::fs::write(&prices, entry("listed", "3")).unwrap();

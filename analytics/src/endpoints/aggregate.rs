@@ -58,6 +58,11 @@ pub(super) fn asked(query: Option<String>) -> Result<Aggregate, Error> {
     Ok(Aggregate::parse(query.as_deref().unwrap_or_default(), Timestamp::now())?)
 }
 
+/// The same for a question that can be answered as it was known at a time.
+pub(super) fn asked_with_history(query: Option<String>) -> Result<Aggregate, Error> {
+    Ok(Aggregate::parse_with_history(query.as_deref().unwrap_or_default(), Timestamp::now())?)
+}
+
 /// Parameters -> statement -> reply.
 pub(super) async fn answer<R: RowOwned + RowRead + Grouped + Serialize>(
     clickhouse: &ClickHouse,

@@ -70,6 +70,8 @@ pub struct Aggregate {
     pub group_by: Vec<Dimension>,
     /// Which rows count.
     pub filters: Vec<Filter>,
+    /// At which time it was known; `None`: as it was recorded. Costs alone have such a history.
+    pub as_of: Option<Timestamp>,
     /// How to write it.
     pub output: Output,
 }
@@ -135,7 +137,17 @@ impl Audit {
 impl Aggregate {
     /// Reads a URL's query.
     pub fn parse(query: &str, now: Timestamp) -> Result<Self, Error> {
+        Self::read(Arguments::new(query), None, now)
+    }
+
+    /// The same for a question that can be answered as it was known at a time.
+    pub fn parse_with_history(query: &str, now: Timestamp) -> Result<Self, Error> {
         let mut arguments = Arguments::new(query);
+        let as_of = arguments.one("as_of")?.map(|text| range::instant("as_of", &text, now)).transpose()?;
+        Self::read(arguments, as_of, now)
+    }
+
+    fn read(mut arguments: Arguments, as_of: Option<Timestamp>, now: Timestamp) -> Result<Self, Error> {
         let range = Range::parse(arguments.one("from")?, arguments.one("to")?, now)?;
         let interval = arguments.one("interval")?.map(|text| Interval::parse(&text)).transpose()?;
         let group_by = group_by(arguments.all("group_by"))?;
@@ -144,7 +156,7 @@ impl Aggregate {
         if let Some(interval) = interval {
             check_buckets(range, interval)?;
         }
-        Ok(Self { range, interval, group_by, filters, output })
+        Ok(Self { range, interval, group_by, filters, as_of, output })
     }
 }
 

@@ -53,7 +53,8 @@ impl Range {
     }
 }
 
-fn instant(parameter: &str, text: &str, now: Timestamp) -> Result<Timestamp, Error> {
+/// A time, in any of the ways it may be written.
+pub(super) fn instant(parameter: &str, text: &str, now: Timestamp) -> Result<Timestamp, Error> {
     let wrong = || Error::new(parameter, format!("{text:?} is not a time: {HOW}"));
     let time = if text == "now" {
         now

@@ -36,7 +36,12 @@ pub fn usage(asked: &Aggregate, max_rows: usize) -> Statement {
 
 /// The statement of `/v1/costs`.
 pub fn costs(asked: &Aggregate, max_rows: usize) -> Statement {
-    Statement::new(include_str!("costs.sql"), one_more(max_rows)).aggregate(asked)
+    match asked.as_of {
+        None => Statement::new(include_str!("costs.sql"), one_more(max_rows)).aggregate(asked),
+        Some(time) => Statement::new(include_str!("costs_as_of.sql"), one_more(max_rows))
+            .aggregate(asked)
+            .bind("as_of_micros", Value::Integer(time.as_micros())),
+    }
 }
 
 /// The statement of `/v1/latency`.
