@@ -46,6 +46,8 @@ pub const ALL: &[Migration] = migrations![
     "0007_unaccounted",
     "0008_bodies",
     "0030_adjustments",
+    "0080_candidate_costs",
+    "0081_wasted_costs",
     "0090_dead_letter_replays",
 ];
 

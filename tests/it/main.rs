@@ -23,6 +23,9 @@ mod accounting;
 /// Every kind of token, tier, fee and multiplier, in every format, costs what was worked out by hand.
 mod bills;
 
+/// What was paid for answers that nobody got is shown.
+mod wasted;
+
 /// A period can be priced again: what was recorded stays, and what differs stands beside it.
 mod repricing;
 

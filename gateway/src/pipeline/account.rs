@@ -92,6 +92,7 @@ pub(super) fn fail_candidate(candidate: &mut Candidate, note: &ErrorNote) {
 /// The figures of the last try, which are known when the request ends.
 pub(super) fn close_candidate(candidate: &mut Candidate, receipt: &Receipt) {
     candidate.usage = receipt.usage;
+    candidate.model_reported.clone_from(&receipt.model_reported);
     candidate.response_bytes = candidate.response_bytes.max(receipt.response_bytes);
     let ended_ms = receipt.received_at.as_micros() as f64 / 1000.0 + receipt.duration_ms;
     candidate.duration_ms = (ended_ms - candidate.started_at.as_micros() as f64 / 1000.0).max(0.0);

@@ -133,8 +133,9 @@ impl Plan {
                 push(&mut self.requests, day, RequestRow::new(recording, *receipt, priced), origin);
             }
             Body::Candidate(candidate) => {
+                let priced = context.book.bill(&Billed::from(&*candidate));
                 let day = candidate.received_at.day();
-                push(&mut self.candidates, day, CandidateRow::new(recording, *candidate), origin);
+                push(&mut self.candidates, day, CandidateRow::new(recording, *candidate, priced), origin);
             }
             Body::Opened(opened) => {
                 let day = opened.received_at.day();

@@ -2,6 +2,7 @@
 
 use clickhouse::Row;
 use schemas::events::Candidate;
+use schemas::price::Priced;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -43,6 +44,9 @@ pub struct CandidateRow {
     pub partition: u16,
     pub seq: u64,
     pub recorded_at: i64,
+    pub cost_usd: Option<i128>,
+    pub price_id: String,
+    pub cost_multiplier: i64,
 }
 
 impl TableRow for CandidateRow {
@@ -50,8 +54,8 @@ impl TableRow for CandidateRow {
 }
 
 impl CandidateRow {
-    /// The row of a candidate event.
-    pub fn new(recording: Recording<'_>, candidate: Candidate) -> Self {
+    /// The row of a candidate event and its price.
+    pub fn new(recording: Recording<'_>, candidate: Candidate, priced: Priced) -> Self {
         let head = recording.head;
         Self {
             request_id: head.request_id,
@@ -85,6 +89,9 @@ impl CandidateRow {
             partition: head.partition,
             seq: head.seq,
             recorded_at: recording.recorded_at.as_micros(),
+            cost_usd: priced.cost.map(|cost| cost.0),
+            price_id: priced.price_id,
+            cost_multiplier: candidate.cost_multiplier.as_nano(),
         }
     }
 }

@@ -7,7 +7,12 @@ use super::*;
 /// The columns that a migration defines, in order.
 fn columns(table: &str) -> Vec<String> {
     let migration = migrations::ALL.iter().find(|migration| migration.name.ends_with(&format!("_{table}"))).unwrap();
-    let quoted = migration.sql.lines().filter_map(|line| line.strip_prefix("    `"));
+    let altered = format!("ALTER TABLE {{database}}.{table} ");
+    let later = migrations::ALL.iter().filter(|migration| migration.sql.contains(&altered));
+    let lines = migration.sql.lines().chain(later.flat_map(|migration| migration.sql.lines()));
+    let column =
+        |line: &'static str| line.strip_prefix("    `").or(line.strip_prefix("    ADD COLUMN IF NOT EXISTS `"));
+    let quoted = lines.filter_map(column);
     quoted.filter_map(|line| line.split_once('`')).map(|(name, _)| name.to_owned()).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::money::Factor;
 use crate::outcome::{ErrorClass, Verdict};
 use crate::time::Timestamp;
 use crate::usage::Usage;
@@ -23,8 +24,17 @@ pub struct Candidate {
     pub endpoint: String,
     /// Configured name of the key, never the key; empty for an endpoint without keys.
     pub key: String,
+    /// The catalogue's name of the model.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
     /// The model that the provider was asked for.
     pub model_upstream: String,
+    /// The model that the provider says has answered, where its answer came to an end.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model_reported: String,
+    /// The key's multiplier on the list price.
+    #[serde(default)]
+    pub cost_multiplier: Factor,
     /// The provider's HTTP status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,

@@ -1,7 +1,7 @@
 //! What a request costs, by the book that was valid when it arrived.
 
 use super::Book;
-use crate::events::Receipt;
+use crate::events::{Candidate, Receipt};
 use crate::money::{Factor, Pico};
 use crate::time::Timestamp;
 use crate::usage::Usage;
@@ -35,6 +35,20 @@ impl<'a> From<&'a Receipt> for Billed<'a> {
             received_at: receipt.received_at,
             usage: &receipt.usage,
             multiplier: receipt.cost_multiplier,
+        }
+    }
+}
+
+impl<'a> From<&'a Candidate> for Billed<'a> {
+    fn from(candidate: &'a Candidate) -> Self {
+        Self {
+            provider: &candidate.provider,
+            model_upstream: &candidate.model_upstream,
+            model_reported: &candidate.model_reported,
+            model: &candidate.model,
+            received_at: candidate.received_at,
+            usage: &candidate.usage,
+            multiplier: candidate.cost_multiplier,
         }
     }
 }

@@ -147,6 +147,7 @@ fn note_failure(ticket: &mut Ticket, failure: &Failure, verdict: classify::Verdi
     tracing::warn!(%request_id, endpoint, class = %note.class, reason, status, "attempt failed");
     if let (Some(event), Some(reading)) = (ticket.candidate_mut(), &failure.reading) {
         event.usage = reading.usage();
+        event.model_reported = reading.model_reported.clone().unwrap_or_default();
     }
     ticket.unreadable(failure.class, failure.unread());
     ticket.candidate_failed(note, reason, failure.blame(verdict, pause));
@@ -181,7 +182,10 @@ fn candidate_event(
         provider: target.provider.clone(),
         endpoint: target.endpoint.clone(),
         key: target.key.clone(),
+        model: ticket.receipt.model.clone(),
         model_upstream: candidate.model_upstream.clone(),
+        model_reported: String::new(),
+        cost_multiplier: target.cost_multiplier,
         status: None,
         error_class: None,
         error_message: None,
