@@ -1,4 +1,5 @@
 //! `bench relay`: what the gateway costs, beside a relay that reads nothing. `bench routing`: what a decision costs.
+//! `bench admission`: what limits cost.
 
 mod answer;
 mod pacing;
@@ -15,6 +16,8 @@ mod error;
 mod figures;
 mod machine;
 mod report;
+
+mod admission;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -34,6 +37,8 @@ enum Command {
     Relay(measure::Options),
     /// CPU of choosing among many candidates, by many tasks at once.
     Routing(routing::Options),
+    /// Letting requests in, with the limits of many clients and without.
+    Admission(admission::Options),
     /// A part of a run: the server that answers.
     #[command(hide = true)]
     Upstream(upstream::Options),
@@ -46,6 +51,7 @@ fn main() -> ExitCode {
     let run = || match Arguments::parse().command {
         Command::Relay(options) => report::publish(&measure::run(&options)?, &options),
         Command::Routing(options) => routing::run(&options),
+        Command::Admission(options) => admission::run(&options),
         Command::Upstream(options) => upstream::run(&options),
         Command::BareRelay(options) => bare_relay::run(&options),
     };

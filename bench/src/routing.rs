@@ -90,7 +90,7 @@ fn shared(candidates: usize) -> Result<Shared, Error> {
     }
     let wrong = |mistakes| Error::Setup(format!("the catalogue of the benchmark: {mistakes}"));
     let config = Config::parse(&(file + &routes), &BTreeMap::new()).map_err(wrong)?;
-    let catalog = Catalog::build(&config).map_err(wrong)?;
+    let catalog = Catalog::build(&config, Arc::default()).map_err(wrong)?;
     let listed = catalog.find("m", Format::Anthropic).ok_or_else(|| Error::Setup("no model".to_owned()))?;
     let (health, affinity) = (Health::new(catalog.health_specs()), Affinity::default());
     Ok(Shared { listed, health, affinity, is_over: AtomicBool::new(false) })

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemas::config::{Config, Drain, LedgerFsync, Mistakes, Smoothing, Timeouts};
+use schemas::config::{Client, Config, Drain, LedgerFsync, Mistakes, NoBook, Smoothing, Timeouts};
+use schemas::price::Book;
+use schemas::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -12,6 +14,7 @@ use crate::catalog::Catalog;
 use crate::clients::Clients;
 use crate::health::Health;
 use crate::ledger::{Ledger, Options, RecoveryError};
+use crate::limits::{self, Limits};
 use crate::metrics::Metrics;
 use crate::peers::Peers;
 use crate::pipeline::Flood;
@@ -24,6 +27,9 @@ pub enum StartError {
     /// A secret is missing, or two clients share a key.
     #[error("{0}")]
     Config(#[from] Mistakes),
+    /// The price book cannot be used.
+    #[error("{0}")]
+    Prices(#[from] NoBook),
     /// The ledger cannot be used.
     #[error("{0}")]
     Ledger(#[from] RecoveryError),
@@ -41,6 +47,10 @@ pub enum StartError {
 /// The shared parts, under one configuration.
 pub(crate) struct App {
     pub(crate) clients: Clients,
+    /// What clients may use, and do.
+    pub(crate) limits: Limits,
+    /// What tokens cost.
+    pub(crate) book: Arc<Book>,
     pub(crate) catalog: Catalog,
     pub(crate) health: Health,
     /// Where conversations are cached.
@@ -67,12 +77,15 @@ impl App {
     pub(crate) fn build(config: &Config, ledger: Arc<Ledger>) -> Result<Self, StartError> {
         // Another part of the process may have installed one already; any will do.
         let _installed = rustls::crypto::ring::default_provider().install_default();
-        let catalog = Catalog::build(config)?;
+        let book = Arc::new(config.prices.book()?);
+        let catalog = Catalog::build(config, Arc::clone(&book))?;
         let metrics = Arc::new(Metrics::new(config.models.iter().map(|model| model.name.clone()).collect())?);
         let requests = TaskTracker::new();
         let output = Output { ledger: Arc::clone(&ledger), metrics: Arc::clone(&metrics), tasks: requests.clone() };
         Ok(Self {
             clients: Clients::build(&config.clients)?,
+            limits: recalled(&config.clients, &ledger),
+            book,
             capture: Capture::new(config.gateway.capture, catalog.secrets(), output),
             health: Health::new(catalog.health_specs()),
             affinity: Arc::default(),
@@ -94,7 +107,8 @@ impl App {
     /// The same for another configuration. What outlives a configuration is shared with this one; it is touched only
     /// when nothing can fail any more.
     pub(crate) fn reconfigured(&self, config: &Config) -> Result<Self, StartError> {
-        let catalog = Catalog::build(config)?;
+        let book = Arc::new(config.prices.book()?);
+        let catalog = Catalog::build(config, Arc::clone(&book))?;
         let clients = Clients::build(&config.clients)?;
         // Open connections to providers stay open, unless others are wanted.
         let connects_alike = self.timeouts.connect == config.gateway.timeouts.connect;
@@ -102,6 +116,8 @@ impl App {
         self.metrics.config_models(config.models.iter().map(|model| model.name.clone()));
         Ok(Self {
             clients,
+            limits: self.limits.reconfigured(&config.clients),
+            book,
             capture: self.capture.reconfigured(config.gateway.capture, catalog.secrets()),
             health: self.health.reconfigured(catalog.health_specs()),
             affinity: Arc::clone(&self.affinity),
@@ -133,6 +149,16 @@ impl App {
             }
         }
     }
+}
+
+/// The limits of all clients, with what this gateway had spent before it was stopped.
+fn recalled(clients: &[Client], ledger: &Ledger) -> Limits {
+    let limits = Limits::new(clients);
+    match limits::read_kept(ledger.dir()) {
+        Ok(kept) => limits.recall(&kept, Timestamp::now()),
+        Err(error) => tracing::error!(%error, "what was spent of budgets cannot be read; ClickHouse will tell"),
+    }
+    limits
 }
 
 /// Opens the ledger and says what was found in it.

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use schemas::config::{Capabilities, Config, Endpoint, Key, Mistake, Mistakes, Provider, Route, Secret};
+use schemas::config::{Capabilities, Config, Endpoint, Key, Mistake, Mistakes, Model, Provider, Route, Secret};
 use schemas::money::Factor;
 use schemas::outcome::Format;
+use schemas::price::Book;
+use schemas::time::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::health::TargetSpec;
+use crate::quote::{Quote, Quoted};
 use crate::routing::Abilities;
 
 /// One endpoint with one of its keys, ready to be asked.
@@ -49,6 +52,8 @@ pub(crate) struct Candidate {
     /// Tells the candidates apart in the same way at every gateway and after every restart.
     pub(crate) seed: u64,
     pub(crate) abilities: Abilities,
+    /// What its tokens cost.
+    pub(crate) quote: Quote,
 }
 
 /// A model with its candidates, in order of priority.
@@ -76,13 +81,29 @@ impl Listed {
     }
 }
 
+/// What a candidate's tokens cost depends on.
+struct Priced<'a> {
+    book: &'a Book,
+    /// The catalogue's name of the model.
+    model: &'a str,
+    /// Most output tokens of an answer whose request states no bound.
+    output_tokens: u64,
+}
+
 impl Candidate {
-    fn new(target: &Arc<Target>, model_upstream: String, route: Option<&Route>) -> Self {
+    fn new(target: &Arc<Target>, model_upstream: String, route: Option<&Route>, priced: &Priced<'_>) -> Self {
         let anything = Capabilities::default();
         let [endpoint, key] = &target.capabilities;
+        let quoted = Quoted {
+            provider: &target.provider,
+            models: [&model_upstream, priced.model],
+            multiplier: target.cost_multiplier,
+            output_tokens: priced.output_tokens,
+        };
         Self {
             seed: affinity([target.endpoint.as_str(), &target.key, &model_upstream]),
             target: Arc::clone(target),
+            quote: Quote::new(priced.book, &quoted, Timestamp::now()),
             model_upstream,
             priority: route.and_then(|route| route.priority).unwrap_or(target.provider_priority),
             weight: f64::from(route.map_or(1, |route| route.weight)) * f64::from(target.weight),
@@ -109,11 +130,12 @@ pub struct Catalog {
     models: BTreeMap<String, Arc<Listed>>,
     targets: Vec<Arc<Target>>,
     allow_unlisted: bool,
+    book: Arc<Book>,
 }
 
 impl Catalog {
-    /// The catalogue of a configuration; secrets that are missing and headers that are none are mistakes.
-    pub fn build(config: &Config) -> Result<Self, Mistakes> {
+    /// The catalogue of a configuration, priced by a book; secrets that are missing and headers that are none are mistakes.
+    pub fn build(config: &Config, book: Arc<Book>) -> Result<Self, Mistakes> {
         let mut mistakes = Vec::new();
         let mut targets = Vec::new();
         for (p, provider) in config.providers.iter().enumerate() {
@@ -131,7 +153,8 @@ impl Catalog {
                 let serving = targets.iter().filter(|target| target.endpoint == route.endpoint);
                 candidates.extend(serving.map(|target| {
                     let model_upstream = route.model.clone().unwrap_or_else(|| model.name.clone());
-                    Candidate::new(target, model_upstream, Some(route))
+                    let priced = Priced { book: &book, model: &model.name, output_tokens: model.max_output_tokens };
+                    Candidate::new(target, model_upstream, Some(route), &priced)
                 }));
             }
             let listed = Arc::new(Listed::new(model.name.clone(), candidates));
@@ -139,7 +162,7 @@ impl Catalog {
                 models.insert(name.clone(), Arc::clone(&listed));
             }
         }
-        let catalog = Self { models, targets, allow_unlisted: config.gateway.allow_unlisted_models };
+        let catalog = Self { models, targets, allow_unlisted: config.gateway.allow_unlisted_models, book };
         if mistakes.is_empty() { Ok(catalog) } else { Err(Mistakes(mistakes)) }
     }
 
@@ -188,7 +211,9 @@ impl Catalog {
             return None;
         }
         let serving = self.targets.iter().filter(|target| target.format == format);
-        let candidates: Vec<Candidate> = serving.map(|target| Candidate::new(target, name.to_owned(), None)).collect();
+        let priced = Priced { book: &self.book, model: name, output_tokens: Model::MAX_OUTPUT_TOKENS };
+        let candidate = |target| Candidate::new(target, name.to_owned(), None, &priced);
+        let candidates: Vec<Candidate> = serving.map(candidate).collect();
         (!candidates.is_empty()).then(|| Arc::new(Listed::new(name.to_owned(), candidates)))
     }
 }

@@ -2,27 +2,33 @@
 
 use std::collections::BTreeMap;
 
-use schemas::config::{Client, ClientKey, Mistake, Mistakes};
+use schemas::config::{Client, ClientKey, Mistake, Mistakes, glob_matches};
+use schemas::outcome::Format;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 /// A client that a key was recognised as.
 #[derive(Debug)]
-pub(crate) struct Caller {
+pub struct Caller {
+    /// Its place in the configuration, and in [`crate::limits::Limits`].
+    pub id: usize,
     pub(crate) name: String,
     pub(crate) tags: BTreeMap<String, String>,
     models: Vec<String>,
+    formats: Vec<String>,
 }
 
 /// All clients, by the digest of their keys.
 #[derive(Debug)]
-pub(crate) struct Clients {
+pub struct Clients {
     callers: Vec<Caller>,
     keys: BTreeMap<[u8; 32], usize>,
 }
 
 impl Clients {
-    pub(crate) fn build(clients: &[Client]) -> Result<Self, Mistakes> {
+    /// # Errors
+    /// When a secret cannot be had, or two clients share a key.
+    pub fn build(clients: &[Client]) -> Result<Self, Mistakes> {
         let (mut callers, mut keys, mut mistakes) = (Vec::new(), BTreeMap::new(), Vec::new());
         for (at, client) in clients.iter().enumerate() {
             for key in &client.keys {
@@ -37,16 +43,18 @@ impl Clients {
                 }
             }
             callers.push(Caller {
+                id: at,
                 name: client.name.clone(),
                 tags: client.tags.clone(),
                 models: client.models.clone(),
+                formats: client.formats.clone(),
             });
         }
         if mistakes.is_empty() { Ok(Self { callers, keys }) } else { Err(Mistakes(mistakes)) }
     }
 
     /// Recognises a key. The look-up is by digest, so its timing tells nothing about any key.
-    pub(crate) fn recognise(&self, key: &str) -> Option<&Caller> {
+    pub fn recognise(&self, key: &str) -> Option<&Caller> {
         let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
         let (known, at) = self.keys.get_key_value(&digest)?;
         bool::from(known.ct_eq(&digest)).then(|| self.callers.get(*at)).flatten()
@@ -65,21 +73,11 @@ impl Caller {
     pub(crate) fn may_use(&self, model: &str) -> bool {
         self.models.iter().any(|glob| glob_matches(glob, model))
     }
-}
 
-/// `*` stands for any run of characters; everything else for itself.
-fn glob_matches(glob: &str, text: &str) -> bool {
-    let Some((prefix, rest)) = glob.split_once('*') else { return glob == text };
-    let Some(mut text) = text.strip_prefix(prefix) else { return false };
-    let mut pieces: Vec<&str> = rest.split('*').collect();
-    let last = pieces.pop().unwrap_or_default();
-    for piece in pieces {
-        match text.find(piece) {
-            Some(at) => text = text.get(at + piece.len()..).unwrap_or_default(),
-            None => return false,
-        }
+    /// Whether this client may speak the dialect.
+    pub(crate) fn may_speak(&self, format: Format) -> bool {
+        self.formats.iter().any(|glob| glob_matches(glob, format.as_str()))
     }
-    text.ends_with(last)
 }
 
 #[cfg(test)]
@@ -112,20 +110,5 @@ mod tests {
         let mistakes = clients(text).unwrap_err();
         assert_eq!(mistakes.0[0].path, "clients[1].key");
         assert!(!mistakes.to_string().contains("\"x\""));
-    }
-
-    #[test]
-    fn globs_match_whole_names() {
-        for (glob, text, expected) in [
-            ("*", "anything", true),
-            ("gpt-*", "gpt-4o", true),
-            ("gpt-*", "my-gpt-4o", false),
-            ("*-mini", "gpt-4o-mini", true),
-            ("claude-*-4*", "claude-sonnet-4-5", true),
-            ("gpt-4o", "gpt-4o-mini", false),
-            ("a*a", "a", false),
-        ] {
-            assert_eq!(glob_matches(glob, text), expected, "{glob} {text}");
-        }
     }
 }

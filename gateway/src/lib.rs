@@ -17,7 +17,10 @@ pub mod peers;
 
 mod app;
 pub mod catalog;
-mod clients;
+pub mod clients;
+pub mod limits;
+mod quote;
+mod spending;
 pub mod metrics;
 mod ops;
 mod reload;
@@ -74,6 +77,8 @@ pub async fn run_following(
     .map_err(StartError::Shipper)?;
     let sharing = tokio::spawn(peers::link(peers, config.nats.clone()));
     let health = tokio::spawn(peers::share_health(Arc::clone(&current)));
+    let limits = tokio::spawn(peers::share_limits(Arc::clone(&current)));
+    let spending = tokio::spawn(spending::follow(Arc::clone(&current), config.clickhouse.clone()));
     let syncing = tokio::spawn(app::sync_periodically(Arc::clone(&ledger)));
     let ops = tokio::spawn(ops::serve(listeners.ops, Arc::clone(&current), shipper.connected()));
     let following = reload.map(|reload| tokio::spawn(reload::follow(reload, config, Arc::clone(&current))));
@@ -81,6 +86,9 @@ pub async fn run_following(
     let connections = server::serve(listeners.clients, Arc::clone(&current), shutdown).await;
     following.inspect(JoinHandle::abort);
     current.get().finish_requests(grace).await;
+    limits.abort();
+    spending.abort();
+    peers::keep_limits(&current.get(), Vec::new()).await;
     // All requests are settled; their last bytes need a moment to leave.
     connections.finish(Duration::from_secs(2)).await;
     shipping.cancel();

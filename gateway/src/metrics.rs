@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use schemas::events::{Candidate, Receipt};
+use schemas::money::Pico;
 
 use crate::health::Snapshot;
 use crate::reload::Counts;
@@ -47,6 +48,7 @@ pub struct Metrics {
     models: ArcSwap<BTreeSet<String>>,
     requests: IntCounterVec,
     candidates: IntCounterVec,
+    clients: ClientMetrics,
     active: IntGauge,
     appended: IntCounter,
     published: IntCounter,
@@ -69,6 +71,24 @@ pub struct Metrics {
     first_token: HistogramVec,
     per_token: HistogramVec,
     tokens: HistogramVec,
+}
+
+/// What clients may use.
+#[derive(Debug)]
+struct ClientMetrics {
+    limited: IntCounterVec,
+    budget_left: GaugeVec,
+}
+
+impl ClientMetrics {
+    fn new() -> Result<Self, prometheus::Error> {
+        let limited = Opts::new("weir_limited_total", "Requests refused by a limit or budget of their client.");
+        let help = "What is left of the client's budget, less what is set aside for requests under way.";
+        Ok(Self {
+            limited: IntCounterVec::new(limited, &["limit"])?,
+            budget_left: GaugeVec::new(Opts::new("weir_budget_left_usd", help), &["client"])?,
+        })
+    }
 }
 
 /// Why captured bodies were not kept.
@@ -98,6 +118,7 @@ impl Metrics {
         let (registry, model) = (Registry::new(), &["gen_ai_provider_name", "gen_ai_request_model"]);
         let per_key =
             |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["provider", "endpoint", "key"]);
+        let counters = |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
         let histogram = |name: &str, help: &str, buckets: &[f64]| {
             HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), model)
         };
@@ -105,11 +126,12 @@ impl Metrics {
             reloads: Counts::register(&registry)?,
             registry,
             models: ArcSwap::from_pointee(models),
-            requests: IntCounterVec::new(Opts::new("weir_requests_total", "Requests by outcome."), &["outcome"])?,
+            requests: counters("weir_requests_total", "Requests by outcome.", "outcome")?,
             candidates: IntCounterVec::new(
                 Opts::new("weir_candidates_total", "Candidates considered, by verdict and reason."),
                 &["verdict", "reason"],
             )?,
+            clients: ClientMetrics::new()?,
             active: IntGauge::new("weir_active_streams", "Requests let in and not settled yet.")?,
             appended: IntCounter::new("weir_events_appended_total", "Events written to the ledger.")?,
             published: IntCounter::new("weir_events_published_total", "Events acknowledged by NATS.")?,
@@ -118,10 +140,7 @@ impl Metrics {
                 "weir_unreadable_events_total",
                 "Events of providers' streams that are not what their format promises.",
             )?,
-            bodies_dropped: IntCounterVec::new(
-                Opts::new("weir_bodies_dropped_total", "Captured bodies that were not kept."),
-                &["reason"],
-            )?,
+            bodies_dropped: counters("weir_bodies_dropped_total", "Captured bodies that were not kept.", "reason")?,
             resent: IntCounter::new(
                 "weir_events_resent_total",
                 "Events sent again because NATS had lost them after acknowledging them.",
@@ -168,9 +187,11 @@ impl Metrics {
     }
 
     fn register(&self) -> Result<(), prometheus::Error> {
-        let all: [Box<dyn prometheus::core::Collector>; 22] = [
+        let all: [Box<dyn prometheus::core::Collector>; 24] = [
             Box::new(self.requests.clone()),
             Box::new(self.candidates.clone()),
+            Box::new(self.clients.limited.clone()),
+            Box::new(self.clients.budget_left.clone()),
             Box::new(self.active.clone()),
             Box::new(self.appended.clone()),
             Box::new(self.published.clone()),
@@ -238,6 +259,20 @@ impl Metrics {
     /// A candidate is over.
     pub(crate) fn candidate(&self, candidate: &Candidate) {
         self.candidates.with_label_values(&[candidate.verdict.as_str(), candidate.reason.as_str()]).inc();
+    }
+
+    /// A limit left no room; `limit` is its key in the configuration.
+    pub(crate) fn limited(&self, limit: &'static str) {
+        self.clients.limited.with_label_values(&[limit]).inc();
+    }
+
+    /// What is left of every budget now, in US dollars.
+    pub(crate) fn budgets(&self, left: &[(&str, Pico)]) {
+        // Clients that have gone from the configuration are told of no more.
+        self.clients.budget_left.reset();
+        for (client, left) in left {
+            self.clients.budget_left.with_label_values(&[*client]).set(left.0 as f64 / 1e12);
+        }
     }
 
     /// What is known about every key now.

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use schemas::time::Timestamp;
 use tokio::net::TcpListener;
 
 use crate::app::App;
@@ -20,6 +21,7 @@ pub(crate) async fn serve(listener: TcpListener, current: Arc<Current>, nats: Ar
             let app = current.get();
             app.metrics.health(&app.health.snapshot(Instant::now()));
             app.metrics.peers(app.peers.alive(Instant::now()), app.peers.unreadable());
+            app.metrics.budgets(&app.limits.budgets_left(Timestamp::now()));
             let text = app.metrics.exposition();
             std::future::ready(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
         }

@@ -32,7 +32,7 @@ impl Timestamp {
 
     /// The UTC day as `yyyymmdd`, the partition that ClickHouse's `toYYYYMMDD` gives this time.
     pub fn day(self) -> u32 {
-        let date = self.to_jiff().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let date = self.date();
         // Years are within -9999..=9999 by jiff's types; events before year 0 do not exist.
         u32::try_from(date.year()).unwrap_or(0) * 10_000
             + u32::try_from(date.month()).unwrap_or(0) * 100
@@ -42,6 +42,11 @@ impl Timestamp {
     /// Milliseconds from `earlier` to this time; negative when the clock was set back in between.
     pub fn millis_since(self, earlier: Self) -> f64 {
         (self.0 - earlier.0) as f64 / 1000.0
+    }
+
+    /// The UTC day.
+    pub(crate) fn date(self) -> jiff::civil::Date {
+        self.to_jiff().to_zoned(jiff::tz::TimeZone::UTC).date()
     }
 
     fn to_jiff(self) -> jiff::Timestamp {

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use self::running::{Running, eventually, request, simulator, terminate, weir};
@@ -48,6 +49,19 @@ fn a_good_configuration_is_ok() {
         text(&checked.stdout).trim(),
         format!("{} is ok: 0 providers, 0 endpoints, 0 models, 1 client", path.display())
     );
+}
+
+#[test]
+fn a_new_key_is_let_in_by_the_line_that_comes_with_it() {
+    let made = [run(&["keys", "new"]), run(&["keys", "new"])].map(|made| text(&made.stdout));
+    let key = |made: &str| made.lines().find_map(|line| line.trim().strip_prefix("weir-")).unwrap().to_owned();
+    assert!(key(&made[0]) != key(&made[1]) && key(&made[0]).len() == 43, "{made:?}");
+    let line = made[0].lines().map(str::trim).find(|line| line.starts_with("key = { sha256")).unwrap();
+    let digest: String = Sha256::digest(format!("weir-{}", key(&made[0]))).iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(line, format!("key = {{ sha256 = \"{digest}\" }}"));
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, &format!("[[clients]]\nname = \"a\"\n{line}\n"));
+    assert_eq!(run(&["check", path.to_str().unwrap()]).status.code(), Some(0));
 }
 
 #[test]

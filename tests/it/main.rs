@@ -47,6 +47,12 @@ mod interruption;
 /// What is refused is refused in the caller's dialect, once recorded, and no secret leaves its place.
 mod rejection;
 
+/// What a client may use is held exactly, told in its dialect, and shared between gateways that need not hear each other.
+mod limits;
+
+/// A budget is held by all gateways together, to a bound that is stated, and outlives any of them.
+mod budgets;
+
 /// Bodies are kept where that is asked for: once, redacted, cut, and what no client got as well.
 mod capture;
 

@@ -6,10 +6,11 @@ use crate::source::{SourceFile, code_of, line_of, rust_files, words};
 const PIPELINE: &str = "gateway/src/pipeline/";
 
 /// The stages, each of which may name those before it. Failover comes after attempt because it calls it.
-const STAGES: &[&str] = &["accept", "authenticate", "receive", "models", "route", "attempt", "failover", "relay"];
+const STAGES: &[&str] =
+    &["accept", "authenticate", "receive", "models", "route", "limit", "attempt", "failover", "relay"];
 
 /// What every stage may name, and the one file that knows the order.
-const GROUND: &[&str] = &["mod", "account", "failure", "receipt", "rejection", "tests"];
+const GROUND: &[&str] = &["mod", "account", "failure", "receipt", "rejection", "tags", "tests"];
 
 /// Where foreign code is called.
 const UNSAFE_ALLOWED: &str = "standalone/src/clickhouse/";

@@ -10,7 +10,7 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
-pub use self::prompt::Prompt;
+pub use self::prompt::{Prompt, Size};
 pub use self::sample::Sample;
 pub use self::tokens::Scheme;
 

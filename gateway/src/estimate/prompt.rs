@@ -12,6 +12,18 @@ use super::tokens::Scheme;
 /// no open stream holds megabytes.
 const KEPT_MAX_BYTES: usize = 64 << 10;
 
+/// A text that the model does not read as such and that is longer than this is data: a picture, a signature.
+const SHORT_BYTES: usize = 64;
+
+/// How large a prompt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Its tokens, estimated.
+    pub tokens: u64,
+    /// No fewer than it has, but for what is only referred to: every token of a text has a byte.
+    pub most_tokens: u64,
+}
+
 /// What an estimate needs of a request.
 #[derive(Clone, Debug)]
 pub struct Prompt {
@@ -42,6 +54,12 @@ impl Prompt {
         }
     }
 
+    /// How large it is. Costs a reading of the body, and a millisecond of counting.
+    pub fn size(self, scheme: Scheme) -> Size {
+        let digest = self.digest();
+        Size { tokens: digest.tokens(scheme), most_tokens: digest.most_tokens() }
+    }
+
     pub(super) fn digest(self) -> Digest {
         match self.text {
             Text::Body(body) => Digest::of(self.format, &body),
@@ -59,11 +77,24 @@ pub(super) struct Digest {
     pub(super) messages: u64,
     pub(super) pictures: u64,
     pub(super) has_tools: bool,
+    /// Of the whole body.
+    pub(super) bytes: u64,
+    /// Of data that is no text: pictures, signatures.
+    pub(super) data_bytes: u64,
 }
 
 impl Digest {
     pub(super) fn tokens(&self, scheme: Scheme) -> u64 {
         let text = if self.chars == 0 { 0 } else { sampled(scheme, &self.sample, self.chars) };
+        text.saturating_add(self.frames()).max(1)
+    }
+
+    fn most_tokens(&self) -> u64 {
+        self.bytes.saturating_sub(self.data_bytes).saturating_add(self.frames())
+    }
+
+    /// Tokens of what is no text.
+    fn frames(&self) -> u64 {
         // The frames are the vendors' documented ones: OpenAI puts each message's role between control tokens and
         // primes the answer, Anthropic adds instructions of its own to a request with tools. A picture's price depends
         // on its size, which only a decoder could tell: one of a megapixel is assumed.
@@ -74,13 +105,21 @@ impl Digest {
         };
         let tools = if self.has_tools { tools } else { 0 };
         let frames = start + tools + self.messages.saturating_mul(message);
-        text.saturating_add(frames).saturating_add(self.pictures.saturating_mul(picture)).max(1)
+        frames.saturating_add(self.pictures.saturating_mul(picture))
     }
 
     /// Reads a request body. Whatever it holds, something is made of it: it passed as a request.
     pub(super) fn of(format: Format, body: &[u8]) -> Self {
-        let mut digest =
-            Self { format, sample: Sample::default(), chars: 0, messages: 0, pictures: 0, has_tools: false };
+        let mut digest = Self {
+            format,
+            sample: Sample::default(),
+            chars: 0,
+            messages: 0,
+            pictures: 0,
+            has_tools: false,
+            bytes: body.len() as u64,
+            data_bytes: 0,
+        };
         let mut walk = Walk { json: body, depth: 0, section: Section::Other, key: b"" };
         while let Some(token) = walk.next() {
             digest.add(&walk, token);
@@ -102,6 +141,8 @@ impl Digest {
                     self.pictures += u64::from(section == Section::Talk);
                 } else if !is_silent(walk.key) {
                     self.add_text(text);
+                } else if is_data(text) {
+                    self.data_bytes += text.len() as u64;
                 }
             }
         }
@@ -172,6 +213,12 @@ fn is_silent(key: &[u8]) -> bool {
             | b"status"
             | b"ttl"
     )
+}
+
+/// Whether a text that is not read as such is data indeed, and not a document in words: those have spaces, or letters
+/// beyond ASCII.
+fn is_data(text: &[u8]) -> bool {
+    text.len() > SHORT_BYTES && text.iter().take(256).all(u8::is_ascii_graphic)
 }
 
 fn is_picture_key(key: &[u8]) -> bool {

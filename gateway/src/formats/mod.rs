@@ -17,6 +17,7 @@ mod reading;
 mod stream;
 mod own_error;
 mod models;
+mod limits;
 
 pub mod anthropic;
 pub mod openai_chat;
@@ -39,6 +40,7 @@ pub use self::credentials::{client_key, forward_query};
 pub use self::headers::{
     UnusableSecret, downstream_headers, forward_request_header, forward_response_header, is_event_stream,
 };
+pub use self::limits::state_limits;
 pub use self::models::{model_entry, model_list};
 pub use self::own_error::OwnError;
 pub use self::reading::{INVALID_BODY, Reading, UpstreamError};

@@ -31,6 +31,8 @@ pub struct Peeked {
     pub max_output_tokens: Option<u64>,
     /// Which conversation this is a turn of.
     pub conversation: Conversation,
+    /// How many answers are asked for; `None`: one.
+    pub answers: Option<u64>,
     /// Where the model's names stand: every one of them, because upstreams differ in which of two counts.
     pub(super) model_values: Vec<Range<usize>>,
     /// What makes the provider report the usage of a stream whose client did not ask for it.

@@ -6,6 +6,7 @@
 
 mod link;
 mod health;
+mod limits;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub(crate) use health::share_health;
+pub(crate) use limits::{keep as keep_limits, share_limits};
 pub use link::link;
 
 /// Largest value of one topic, in bytes. NATS carries up to a megabyte.
@@ -40,16 +42,22 @@ pub const KEPT: Duration = Duration::from_secs(3600);
 pub enum Topic {
     /// Breakers, cool-downs, refused keys and learned limits.
     Health,
+    /// What clients have used within the last two minutes, and have under way.
+    Limits,
+    /// What clients have spent of their budgets.
+    Budgets,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Health];
+    pub const ALL: [Self; 3] = [Self::Health, Self::Limits, Self::Budgets];
 
     /// The beginning of its keys.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Health => "health",
+            Self::Limits => "limits",
+            Self::Budgets => "budgets",
         }
     }
 

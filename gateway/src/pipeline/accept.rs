@@ -65,7 +65,8 @@ pub(super) fn accept(ticket: &mut Ticket, route: Route, request: Request<Body>) 
     Ok(Accepted { path, headers: head.headers, query, body })
 }
 
-fn attribute(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+/// A header of the client's, for events.
+pub(super) fn attribute(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let text = headers.get(name)?.to_str().ok()?;
     Some(printable(text)).filter(|text| !text.is_empty())
 }

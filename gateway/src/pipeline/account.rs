@@ -1,11 +1,14 @@
 //! From what was seen to what is written. Pure.
 
 use schemas::events::{Candidate, ErrorNote, Receipt};
-use schemas::outcome::{ErrorClass, UsageSource, Verdict};
+use schemas::money::Pico;
+use schemas::outcome::{ErrorClass, Outcome, UsageSource, Verdict};
+use schemas::price::Book;
 use schemas::usage::Usage;
 
 use crate::estimate::{self, Prompt, Scheme};
 use crate::formats::Reading;
+use crate::limits::Truth;
 
 /// An error of ours as the row tells it.
 pub(super) fn note(class: ErrorClass, message: &str) -> ErrorNote {
@@ -63,6 +66,19 @@ fn complete(receipt: &mut Receipt, reading: &Reading, prompt: Option<Prompt>) {
 pub(super) fn in_band(reading: &Reading) -> Option<ErrorNote> {
     let error = reading.error.as_ref()?;
     Some(ErrorNote::new(ErrorClass::UpstreamInBand, error.kind.as_str(), &error.message))
+}
+
+/// What a request has used of its client's limits; the cost where there is a book to tell it by, as for a budget.
+pub(super) fn truth(receipt: &Receipt, book: Option<&Book>) -> Truth {
+    let usage = &receipt.usage;
+    // Nobody answered and nobody counted: no provider bills that.
+    let is_nothing = receipt.outcome == Outcome::Failed && !usage.is_known();
+    let tokens = match (usage.input, usage.output) {
+        (None, None) => is_nothing.then_some(0),
+        (input, output) => Some(input.unwrap_or(0).saturating_add(output.unwrap_or(0))),
+    };
+    let cost = book.and_then(|book| if is_nothing { Some(Pico::ZERO) } else { book.bill(&receipt.into()).cost });
+    Truth { tokens, output: usage.output.filter(|_| receipt.outcome == Outcome::Completed), cost }
 }
 
 /// Characters of billed output seen so far.

@@ -5,18 +5,23 @@
 
 mod receipt;
 mod rejection;
+mod tags;
 mod failure;
 
 mod accept;
 mod authenticate;
 mod receive;
 mod route;
+mod limit;
 mod failover;
 mod attempt;
 mod relay;
 mod account;
 
 mod models;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use accept::Route;
 pub(crate) use rejection::Flood;
@@ -61,7 +66,8 @@ async fn admit(app: &App, ticket: &mut Ticket, route: Route, request: Request<Bo
     let accepted = accept::accept(ticket, route, request)?;
     let authenticated = authenticate::authenticate(app, ticket, accepted)?;
     let received = receive::receive(app, ticket, authenticated).await?;
-    route::route(app, ticket, received)
+    let routed = route::route(app, ticket, received)?;
+    limit::limit(app, ticket, routed)
 }
 
 /// The stages from the first attempt on. They run in a task of their own, which outlives the client's connection: what

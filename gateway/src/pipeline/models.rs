@@ -21,10 +21,17 @@ pub(super) fn list(
     let accepted = accept::accept(ticket, Route::Models(format), request)?;
     let wanted = wanted(&accepted.path).map(str::to_owned);
     let authenticated = authenticate::authenticate(app, ticket, accepted)?;
+    // OpenAI's two APIs share one list.
+    let family: &[Format] = match format {
+        Format::OpenaiChat | Format::OpenaiResponses => &[Format::OpenaiChat, Format::OpenaiResponses],
+        Format::Anthropic => &[Format::Anthropic],
+        Format::Gemini => &[Format::Gemini],
+    };
+    let speaks = family.iter().any(|format| authenticated.caller.may_speak(*format));
     let names: Vec<&str> = app
         .catalog
         .names(format)
-        .filter(|(_, canonical)| authenticated.caller.may_use(canonical))
+        .filter(|(_, canonical)| speaks && authenticated.caller.may_use(canonical))
         .map(|n| n.0)
         .collect();
     let body = match wanted {

@@ -18,6 +18,7 @@ use crate::estimate::Prompt;
 use crate::formats::Reading;
 use crate::health::{Fault, Said, Slot};
 use crate::ledger::AppendError;
+use crate::limits::Hold;
 use crate::routing::{Affinity, Turn};
 
 /// Goes with a request from its first byte to its last.
@@ -29,6 +30,8 @@ pub(crate) struct Ticket {
     pub(crate) receipt: Receipt,
     /// What was asked, as long as its tokens may have to be estimated.
     pub(crate) prompt: Option<Prompt>,
+    /// What it was counted with against the client's limits.
+    pub(crate) hold: Option<Hold>,
     /// What was said so far, where bodies are captured.
     pub(crate) transcript: Transcript,
     /// Whose cache holds the prompt, if the request is one that caches.
@@ -52,6 +55,7 @@ impl Ticket {
             started: Instant::now(),
             receipt: empty(format, Timestamp::now()),
             prompt: None,
+            hold: None,
             transcript: app.capture.transcript(),
             turn: None,
             pending: None,
@@ -207,6 +211,10 @@ impl Ticket {
         }
         if let Some(turn) = self.turn.take() {
             place(turn, &self.app.affinity, &self.receipt);
+        }
+        if let Some(hold) = self.hold.take() {
+            let truth = account::truth(&self.receipt, hold.is_billed().then_some(&*self.app.book));
+            hold.settle(truth, Timestamp::now());
         }
         self.receipt.duration_ms = self.elapsed().as_secs_f64() * 1000.0;
         self.app.metrics.request_ended(&self.receipt, self.opened);

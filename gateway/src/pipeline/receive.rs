@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use schemas::outcome::ErrorClass;
 
-use super::accept::printable;
+use super::accept::{attribute, printable};
 use super::authenticate::Authenticated;
 use super::receipt::Ticket;
 use super::rejection::Rejection;
+use super::tags;
 use crate::app::App;
 use crate::clients::Caller;
 use crate::formats::{self, Peeked};
@@ -25,6 +26,8 @@ pub(super) struct Received<'a> {
     pub(super) peeked: Peeked,
 }
 
+/// Names the client's user, to Weir alone.
+const USER_HEADER: HeaderName = HeaderName::from_static("x-weir-user");
 /// How much of an oversized body is read and thrown away, so that the client gets to read why it was refused.
 const DISCARD_MAX_BYTES: u64 = 64 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(5);
@@ -35,14 +38,22 @@ pub(super) async fn receive<'a>(
     request: Authenticated<'a>,
 ) -> Result<Received<'a>, Rejection> {
     let Authenticated { caller, path, headers, query, body } = request;
+    let format = ticket.format();
+    if !caller.may_speak(format) {
+        let message = format!("this API key may not use the API {format}");
+        return Err(Rejection::new(ErrorClass::Forbidden, message));
+    }
     let body = read(app, &headers, body).await?;
     ticket.receipt.request_bytes = body.len() as u64;
     ticket.transcript.request(&headers, &body);
-    let peeked = formats::peek_at(ticket.format(), &path, &body)
+    let mut peeked = formats::peek_at(ticket.format(), &path, &body)
         .map_err(|invalid| Rejection::new(ErrorClass::InvalidRequest, invalid.message))?;
     ticket.receipt.model_requested = printable(&peeked.model);
     ticket.receipt.is_stream = peeked.stream;
+    // What is said to us alone comes before what is said to the provider as well.
+    peeked.user = attribute(&headers, &USER_HEADER).or(peeked.user);
     ticket.receipt.user = peeked.user.as_deref().map(printable);
+    tags::add(&headers, &mut ticket.receipt.tags);
     Ok(Received { caller, headers, query, body, peeked })
 }
 

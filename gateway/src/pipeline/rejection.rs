@@ -2,17 +2,19 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
 use schemas::events::ErrorNote;
 use schemas::outcome::{ErrorClass, Format, Outcome};
+use schemas::time::Timestamp;
 use uuid::Uuid;
 
 use super::receipt::Ticket;
 use crate::formats::{self, OwnError};
+use crate::limits::Refused;
 
 /// Why a stage turned a request away.
 #[derive(Debug)]
@@ -24,11 +26,13 @@ pub(crate) struct Rejection {
     pub(crate) detail: Option<String>,
     /// Methods that the path knows, for a 405.
     pub(crate) allow: Option<&'static str>,
+    /// The limit that was met, and when to come again.
+    pub(crate) refused: Option<Box<Refused>>,
 }
 
 impl Rejection {
     pub(crate) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), detail: None, allow: None }
+        Self { class, message: message.into(), detail: None, allow: None, refused: None }
     }
 
     /// What cannot be written down is not served, where that is asked for.
@@ -77,6 +81,9 @@ pub(super) fn reject(mut ticket: Ticket, rejection: Rejection) -> Response<Body>
     if rejection.class == ErrorClass::Unauthenticated {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
+    if let Some(refused) = &rejection.refused {
+        say_when(ticket.format(), response.headers_mut(), refused);
+    }
     let detail = rejection.detail.as_deref().unwrap_or_default();
     tracing::info!(
         request_id = %ticket.id(),
@@ -95,6 +102,23 @@ pub(super) fn reject(mut ticket: Ticket, rejection: Rejection) -> Response<Body>
     }
     response
 }
+
+/// When to come again, in the words of the vendors' own clients.
+fn say_when(format: Format, headers: &mut HeaderMap, refused: &Refused) {
+    formats::state_limits(format, headers, &refused.standing, Timestamp::now());
+    if let Some(wait) = refused.wait {
+        // Rounded up: coming a moment too early would be refused again.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    if refused.wait.is_none_or(|wait| wait > WORTH_WAITING) {
+        // OpenAI's and Anthropic's clients obey it: without it they would try again in a few seconds.
+        headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
+    }
+}
+
+/// The longest that a client should wait by itself; the rates of two minutes are forgotten by then.
+const WORTH_WAITING: Duration = Duration::from_secs(120);
 
 /// An error of ours, noted as the answer that the client gets.
 pub(super) fn answer(ticket: &mut Ticket, class: ErrorClass, message: &str) -> Response<Body> {
@@ -166,8 +190,6 @@ impl Flood {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

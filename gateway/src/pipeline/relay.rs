@@ -18,6 +18,7 @@ use http_body::{Body as HttpBody, Frame};
 use http_body_util::BodyExt;
 use schemas::events::ErrorNote;
 use schemas::outcome::{ErrorClass, Outcome};
+use schemas::time::Timestamp;
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -89,6 +90,9 @@ fn respond(ticket: &mut Ticket, status: StatusCode, upstream: &HeaderMap) -> Res
     ticket.transcript.response_head(response.headers());
     let headers = response.headers_mut();
     rejection::own_headers(headers, ticket.id());
+    if let Some(hold) = &ticket.hold {
+        formats::state_limits(ticket.format(), headers, hold.standing(), Timestamp::now());
+    }
     if let Ok(provider) = HeaderValue::from_str(&ticket.receipt.provider) {
         headers.insert(HeaderName::from_static("x-weir-provider"), provider);
     }

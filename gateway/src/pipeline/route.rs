@@ -17,6 +17,8 @@ use crate::routing::{self, Ask, Line, Needs, Turn};
 
 /// A request and who may serve it: at least one that speaks its dialect.
 pub(super) struct Routed {
+    /// The client's place in the configuration.
+    pub(super) client: usize,
     pub(super) headers: HeaderMap,
     pub(super) query: Option<String>,
     pub(super) body: Bytes,
@@ -33,6 +35,12 @@ impl Routed {
     /// Those to be asked, best first.
     pub(super) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
         self.line.fit.iter().filter_map(|place| self.candidate_at(*place))
+    }
+
+    /// Leaves out those to be asked that `stays` does not hold for.
+    pub(super) fn retain(&mut self, stays: impl Fn(&Candidate) -> bool) {
+        let Self { listed, line, .. } = self;
+        line.fit.retain(|place| listed.candidates.get(*place).is_some_and(&stays));
     }
 
     /// One of all that the model has, by its place among them.
@@ -68,7 +76,7 @@ pub(super) fn route(app: &App, ticket: &mut Ticket, request: Received<'_>) -> Re
         let message = format!("no provider of {:?} speaks this API: call it in its own format", listed.model);
         return Err(Rejection::new(ErrorClass::NoCandidate, message));
     }
-    let routed = Routed { headers, query, body, peeked, listed, line };
+    let routed = Routed { client: caller.id, headers, query, body, peeked, listed, line };
     turn.stands_at(routed.candidates().position(|candidate| turn.held() == Some(candidate.seed)));
     // Counting tokens reads no prompt into a cache.
     ticket.turn = Some(turn).filter(|_: &Turn| ticket.receipt.operation == Operation::Generate);

@@ -25,7 +25,7 @@ fn model(routes: &[(&str, i32, u32, &str)]) -> (Arc<Listed>, Health) {
         file +=
             &format!("[[models.routes]]\nendpoint = \"{name}\"\npriority = {priority}\nweight = {weight}\n{more}\n");
     }
-    let catalog = Catalog::build(&Config::parse(&file, &BTreeMap::new()).unwrap()).unwrap();
+    let catalog = Catalog::build(&Config::parse(&file, &BTreeMap::new()).unwrap(), Arc::default()).unwrap();
     (catalog.find("m", Format::Anthropic).unwrap(), Health::new(catalog.health_specs()))
 }
 

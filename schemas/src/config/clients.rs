@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use toml::Value;
 
-use super::SecretRef;
 use super::read::Section;
+use super::{Budget, SecretRef, Unpriced};
 use crate::money::Pico;
+use crate::outcome::Format;
 
 /// Somebody who sends requests.
 #[derive(Clone, Debug)]
@@ -18,16 +18,29 @@ pub struct Client {
     pub keys: Vec<ClientKey>,
     /// Globs over canonical model names.
     pub models: Vec<String>,
-    /// 0: no limit.
-    pub requests_per_minute: u64,
-    /// 0: no limit.
-    pub tokens_per_minute: u64,
-    /// 0: no limit.
-    pub max_concurrent: u64,
+    /// Globs over the names of formats.
+    pub formats: Vec<String>,
+    /// What all of it may use.
+    pub limits: RateLimits,
+    /// What each of its users may use: `user_requests_per_minute` and so on.
+    pub user_limits: RateLimits,
     /// What it may spend.
     pub budget: Option<Budget>,
+    /// What becomes of requests for models without a price; denied by default where there is a budget.
+    pub unpriced: Unpriced,
     /// Copied to every event of this client.
     pub tags: BTreeMap<String, String>,
+}
+
+/// Limits of one account; 0 is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Requests let in within a minute.
+    pub requests_per_minute: u64,
+    /// Input and output tokens within a minute.
+    pub tokens_per_minute: u64,
+    /// Requests under way at once, to the end of their answers.
+    pub max_concurrent: u64,
 }
 
 /// How a client's key is told.
@@ -39,43 +52,61 @@ pub enum ClientKey {
     Secret(SecretRef),
 }
 
-/// `budget = { usd = "100.00", per = "month" }`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Budget {
-    /// How much.
-    pub usd: Pico,
-    /// In which window.
-    pub per: BudgetWindow,
-}
-
-/// Calendar windows, in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BudgetWindow {
-    /// From midnight.
-    Day,
-    /// From Monday.
-    Week,
-    /// From the first.
-    Month,
-}
-
 impl Client {
     pub(super) fn read(mut section: Section<'_>) -> Self {
+        let budget: Option<Budget> = section.optional("budget");
+        section.ensure(budget.is_none_or(|budget| budget.usd >= Pico::ZERO), "budget", "must not be negative");
+        let unpriced = if budget.is_some() { Unpriced::Deny } else { Unpriced::Allow };
         let client = Self {
             name: section.required("name"),
             keys: read_keys(&mut section),
             models: section.or("models", vec!["*".to_owned()]),
-            requests_per_minute: section.or("requests_per_minute", 0),
-            tokens_per_minute: section.or("tokens_per_minute", 0),
-            max_concurrent: section.or("max_concurrent", 0),
-            budget: section.optional("budget"),
+            formats: read_formats(&mut section),
+            limits: RateLimits {
+                requests_per_minute: section.or("requests_per_minute", 0),
+                tokens_per_minute: section.or("tokens_per_minute", 0),
+                max_concurrent: section.or("max_concurrent", 0),
+            },
+            user_limits: RateLimits {
+                requests_per_minute: section.or("user_requests_per_minute", 0),
+                tokens_per_minute: section.or("user_tokens_per_minute", 0),
+                max_concurrent: section.or("user_max_concurrent", 0),
+            },
+            budget,
+            unpriced: section.or("unpriced", unpriced),
             tags: section.or("tags", BTreeMap::new()),
         };
         section.finish();
         client
     }
+}
+
+/// `formats`: a glob that fits none of the four is a misspelling, which would lock the client out.
+fn read_formats(section: &mut Section<'_>) -> Vec<String> {
+    let globs = section.or("formats", vec!["*".to_owned()]);
+    for glob in &globs {
+        if !Format::ALL.iter().any(|format| glob_matches(glob, format.as_str())) {
+            let known: Vec<&str> = Format::ALL.iter().map(|format| format.as_str()).collect();
+            section
+                .fail("formats", format!("{glob:?} fits no format: write {}, or a pattern with *", known.join(", ")));
+        }
+    }
+    globs
+}
+
+/// Whether a name fits a pattern: `*` stands for any run of characters, everything else for itself.
+pub fn glob_matches(glob: &str, text: &str) -> bool {
+    let Some((prefix, rest)) = glob.split_once('*') else { return glob == text };
+    let Some(mut text) = text.strip_prefix(prefix) else { return false };
+    let mut pieces: Vec<&str> = rest.split('*').collect();
+    let last = pieces.pop().unwrap_or_default();
+    for piece in pieces {
+        match text.find(piece) {
+            Some(at) => text = text.get(at + piece.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    text.ends_with(last)
 }
 
 /// `key` is one reference or a list of them.

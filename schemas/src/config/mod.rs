@@ -15,14 +15,16 @@ mod capabilities;
 mod providers;
 mod models;
 mod clients;
+mod budget;
 mod prices;
 mod recorder;
 mod analytics;
 
 pub use self::analytics::Analytics;
+pub use self::budget::{Budget, BudgetWindow, Unpriced};
 pub use self::capabilities::Capabilities;
 pub use self::clickhouse::ClickHouse;
-pub use self::clients::{Budget, BudgetWindow, Client, ClientKey};
+pub use self::clients::{Client, ClientKey, RateLimits, glob_matches};
 pub use self::gateway::{Capture, Drain, Gateway, LedgerFsync, OnLedgerFull, Smoothing, Timeouts};
 pub use self::models::{Model, Route};
 pub use self::nats::Nats;

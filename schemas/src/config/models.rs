@@ -10,6 +10,8 @@ pub struct Model {
     pub name: String,
     /// Other names for it.
     pub aliases: Vec<String>,
+    /// Most output tokens of an answer whose request states no bound: what a budget reserves for it.
+    pub max_output_tokens: u64,
     /// The endpoints that serve it.
     pub routes: Vec<Route>,
 }
@@ -30,10 +32,14 @@ pub struct Route {
 }
 
 impl Model {
+    /// [`Model::max_output_tokens`] where the file says nothing, and of models that it does not list.
+    pub const MAX_OUTPUT_TOKENS: u64 = 32_768;
+
     pub(super) fn read(mut section: Section<'_>) -> Self {
         let model = Self {
             name: section.required("name"),
             aliases: section.or("aliases", Vec::new()),
+            max_output_tokens: section.or("max_output_tokens", Self::MAX_OUTPUT_TOKENS),
             routes: section.sections("routes").into_iter().map(Route::read).collect(),
         };
         section.ensure(!model.routes.is_empty(), "routes", "a model needs at least one [[models.routes]]");

@@ -94,4 +94,18 @@ impl Price {
         }
         sum.checked_mul_factor(multiplier)
     }
+
+    /// The most that a request of at most so many tokens can cost, whichever kinds they are; `None` when it does not fit.
+    /// A kind of token without a price is left out: a request that uses it has no cost.
+    pub fn most(&self, input: u64, output: u64, multiplier: Factor) -> Option<Pico> {
+        let within = |tier: &&Tier| tier.over_input_tokens == 0 || input > tier.over_input_tokens;
+        let of_tier = |tier: &Tier| {
+            let cached = [tier.cache_read, tier.cache_write_5m, tier.cache_write_1h];
+            let dearest = cached.into_iter().flatten().fold(tier.input, Pico::max);
+            dearest.checked_mul_count(input)?.checked_add(tier.output.checked_mul_count(output)?)
+        };
+        let dearest =
+            self.tiers.iter().filter(within).map(of_tier).try_fold(Pico::ZERO, |most, sum| Some(most.max(sum?)));
+        dearest?.checked_add(self.per_request)?.checked_mul_factor(multiplier)
+    }
 }

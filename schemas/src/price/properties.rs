@@ -104,4 +104,14 @@ proptest! {
         let exact_times_nano = cost(&price, a).0 * nano;
         prop_assert!((billed.0 * 1_000_000_000 - exact_times_nano).abs() * 2 <= 1_000_000_000);
     }
+
+    #[test]
+    fn nothing_within_the_bounds_costs_more_than_the_most(
+        base in rates(), more in rates(), edge in 1_u64..2_000_000, a in counts(), spare in 0_u64..1000, nano in 0_i64..2_000_000_000
+    ) {
+        let price = price(vec![tier(0, base), tier(edge, more)], Pico(7));
+        let (usage, multiplier) = (usage(a), Factor::from_nano(nano));
+        let (input, output) = (usage.input.unwrap() + spare, usage.output.unwrap());
+        prop_assert!(price.cost(&usage, multiplier).unwrap() <= price.most(input, output, multiplier).unwrap());
+    }
 }

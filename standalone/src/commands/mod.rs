@@ -6,6 +6,7 @@ mod stop;
 mod demo;
 mod up;
 mod check;
+mod keys;
 mod audit;
 mod dead_letters;
 mod prices;
@@ -38,6 +39,7 @@ enum Command {
     Demo(demo::Arguments),
     Up(up::Arguments),
     Check(check::Arguments),
+    Keys(keys::Arguments),
     Audit(audit::Arguments),
     DeadLetters(dead_letters::Arguments),
     Prices(prices::Arguments),
@@ -84,6 +86,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
         Command::Up(arguments) => on_runtime(up::run(arguments)),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Keys(arguments) => keys::run(&arguments),
         Command::Audit(arguments) => on_runtime(audit::run(arguments)),
         Command::DeadLetters(arguments) => on_runtime(dead_letters::run(arguments)),
         Command::Prices(arguments) => prices::run(arguments),

@@ -15,7 +15,9 @@ pub(crate) fn peek(path: &str, body: &[u8]) -> Result<Peeked, InvalidBody> {
     let config = config.unwrap_or_default();
     let max_output_tokens = config.count("maxOutputTokens").or_else(|| config.count("max_output_tokens"));
     let conversation = conversation(&body.members);
-    Ok(Peeked { model: target.model, stream: target.stream, max_output_tokens, conversation, ..Peeked::default() })
+    let answers = config.count("candidateCount").or_else(|| config.count("candidate_count"));
+    let (model, stream) = (target.model, target.stream);
+    Ok(Peeked { model, stream, max_output_tokens, answers, conversation, ..Peeked::default() })
 }
 
 /// A cache that was made beforehand lies with one account, for an hour unless told otherwise

@@ -16,6 +16,7 @@ pub(crate) fn peek(body: &[u8]) -> Result<Peeked, InvalidBody> {
         user: user.map(Into::into),
         max_output_tokens: members.count("max_completion_tokens").or_else(|| members.count("max_tokens")),
         conversation: conversation(members),
+        answers: members.count("n"),
         ..body.peek()?
     };
     if peeked.stream {

@@ -22,7 +22,7 @@ fn candidates(routes: &[(&str, u8, &str)]) -> Vec<Candidate> {
         file += &format!("[[models.routes]]\nendpoint = \"{name}\"\nmodel = \"{model}\"\npriority = {at}\n");
     }
     let config = schemas::config::Config::parse(&file, &std::collections::BTreeMap::new()).unwrap();
-    let catalog = crate::catalog::Catalog::build(&config).unwrap();
+    let catalog = crate::catalog::Catalog::build(&config, std::sync::Arc::default()).unwrap();
     let listed = catalog.find("m", schemas::outcome::Format::OpenaiChat).unwrap();
     listed.candidates.clone()
 }
