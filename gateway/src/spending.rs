@@ -2,6 +2,7 @@
 //! what this one spent in the moments before it was killed. No request waits for it, and without it what gateways tell
 //! each other stands.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,8 +54,9 @@ async fn read(app: &App, clickhouse: &ClickHouse, http: &reqwest::Client) -> Res
     let mut recorded = Recorded::default();
     for window in app.limits.windows() {
         let from = window.bounds(Timestamp::now()).0;
+        let named: HashSet<&str> = app.limits.with_budget_per(window).collect();
         for Row { client, epoch, spent } in ask(clickhouse, http, &statement(&clickhouse.database, from)).await? {
-            if app.limits.with_budget_per(window).any(|name| name == client) {
+            if named.contains(client.as_str()) {
                 recorded.add(&client, epoch, from, spent);
             }
         }

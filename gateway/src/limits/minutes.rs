@@ -52,6 +52,9 @@ impl Minutes {
 
     /// What of the last minute still counts so far into this one, rounded up.
     fn remembered(&self, into_micros: i64) -> u64 {
+        if self.previous == Count::default() {
+            return 0;
+        }
         let left = u128::from((MINUTE_MICROS - into_micros).unsigned_abs());
         let share = (u128::from(self.previous.all()) * left).div_ceil(u128::from(MINUTE_MICROS.unsigned_abs()));
         u64::try_from(share).unwrap_or(u64::MAX)

@@ -120,6 +120,8 @@ impl Limits {
     /// Takes in what the other gateways told of budgets, and what ClickHouse holds. Of a gateway that both know of, the
     /// greater counts: neither tells too much, and each may be late. `me` is this gateway.
     pub fn hear_spent(&self, me: Uuid, told: &[Told<BudgetWord>], now: Timestamp) {
+        // Once for all accounts: a calendar takes its time.
+        let windows = BudgetWindow::ALL.map(|window| (window, window.bounds(now).0));
         let recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         let mut words: HashMap<u64, Vec<(Uuid, i64, Pico, Pico)>> = HashMap::new();
         for told in told.iter().filter(|told| told.instance != me) {
@@ -129,7 +131,7 @@ impl Limits {
         }
         for account in self.accounts.iter().flatten() {
             let Some(budget) = account.policy.budget else { continue };
-            let (from, _) = budget.per.bounds(now);
+            let Some((_, from)) = windows.iter().find(|(window, _)| *window == budget.per).copied() else { continue };
             let mut spent: BTreeMap<Uuid, Pico> = recorded.of(account.id, from).collect();
             let here = spent.remove(&me).unwrap_or_default();
             let mut reserved = Pico::ZERO;
