@@ -12,6 +12,7 @@ mod queries;
 mod audit;
 mod tellings;
 mod live;
+mod rollups;
 mod endpoints;
 mod exposition;
 mod dashboard;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clickhouse::ClickHouse;
 use crate::exposition::Exposition;
+use crate::rollups::Backfill;
 use crate::server::{App, Token};
 use crate::tellings::Teller;
 
@@ -80,7 +82,8 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
     let gateway = &config.gateway;
     // Beside the answer itself: what is read on after a client has left, and the way of the last event.
     let request_time_max = gateway.timeouts.total.0 + gateway.drain.time.0 + ARRIVAL;
-    let app = Arc::new(App { clickhouse, exposition, token, teller, listeners, request_time_max });
+    let backfill = Backfill::new(config.analytics.rollups);
+    let app = Arc::new(App { clickhouse, exposition, token, teller, listeners, backfill, request_time_max });
 
     tracing::info!(%address, authenticated = app.token.is_some(), "analytics is listening");
     let stopping = shutdown.clone();

@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::exposition::Exposition;
 use crate::live::Listeners;
 use crate::queries;
+use crate::rollups::Backfill;
 use crate::tellings::Teller;
 
 /// The only paths that answer without a token: they say nothing about anybody's use.
@@ -39,6 +40,8 @@ pub struct App {
     pub teller: Teller,
     /// Who is told of requests as they end.
     pub listeners: Arc<Listeners>,
+    /// Whether the rollups hold everything.
+    pub backfill: Backfill,
     /// The longest that a request can take to its last row.
     pub request_time_max: Duration,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemas::time::Timestamp;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +13,9 @@ use crate::protocol::{RangeName, RangeNamer};
 const BYTES_MAX: usize = 32 << 20;
 /// A range ends when nothing has arrived for this long: with little load nobody waits for the full age.
 const QUIET: Duration = Duration::from_millis(100);
+/// A range whose messages are old already is gathered for this long all the same: they come from a backlog, and small
+/// ranges would not reduce it.
+const LEAST: Duration = Duration::from_millis(100);
 /// Longest wait for the next message of a range that is known to be there.
 const EXACT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -92,15 +96,23 @@ pub async fn next_range(
             () = sleep_until(end) => break,
             message = reader.next() => message?,
         };
+        let published_at = message.published_at;
         if let Err(surplus) = gathering.push(message, limits) {
             reader.put_back(surplus);
             break;
         }
         let now = Instant::now();
-        let oldest = *oldest.get_or_insert(now + limits.max_age);
+        let oldest = *oldest.get_or_insert_with(|| now + patience_left(published_at, Timestamp::now(), limits.max_age));
         end = (now + QUIET).max(patience.not_before).min(oldest);
     }
     Ok(gathering.finish())
+}
+
+/// How long a range may still be gathered after its first message: while a range is being written the next one's messages
+/// grow old, and that time is part of their age.
+fn patience_left(published_at: Timestamp, now: Timestamp, max_age: Duration) -> Duration {
+    let age_ms = now.millis_since(published_at).max(0.0);
+    max_age.saturating_sub(Duration::from_secs_f64(age_ms / 1000.0)).max(LEAST.min(max_age))
 }
 
 /// Reads the messages up to sequence `to`, whatever their size. `None` when the next one is behind it already.
@@ -126,7 +138,6 @@ pub async fn exact_range(reader: &mut Reader, to: u64) -> Result<Option<Range>, 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use schemas::time::Timestamp;
 
     use super::*;
 
@@ -134,6 +145,18 @@ mod tests {
         let published_at = Timestamp::from_micros(0);
         let payload = Bytes::from_static(payload);
         Message { seq, id: seq.to_string(), subject: String::new(), published_at, pending: 0, replay: None, payload }
+    }
+
+    #[test]
+    fn the_age_of_a_range_begins_when_its_first_message_was_published() {
+        let (second, at) = (Duration::from_secs(1), |ms: i64| Timestamp::from_micros(ms * 1000));
+        let left_ms = |published: i64, now: i64| patience_left(at(published), at(now), second).as_millis();
+        assert_eq!(left_ms(0, 0), 1000);
+        assert_eq!(left_ms(0, 300), 700);
+        assert_eq!(left_ms(0, 950), 100, "a backlog is not read in crumbs");
+        assert_eq!(left_ms(0, 90_000), 100);
+        assert_eq!(left_ms(500, 0), 1000, "the server's clock may be ahead");
+        assert_eq!(patience_left(at(0), at(90_000), Duration::from_millis(20)), Duration::from_millis(20));
     }
 
     #[test]

@@ -39,6 +39,11 @@ impl Health {
         }
     }
 
+    /// Whether a partition is being recorded here.
+    pub fn is_recording(&self, partition: u16) -> bool {
+        self.0.partitions.get(usize::from(partition)).is_some_and(|open| open.load(Ordering::Relaxed))
+    }
+
     /// What is missing; empty when the recorder is ready.
     pub fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();

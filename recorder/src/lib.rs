@@ -20,6 +20,7 @@ mod position;
 mod record;
 
 mod migrate;
+mod seal;
 pub mod reprice;
 pub mod letters;
 mod pipeline;
@@ -83,6 +84,7 @@ pub async fn run(config: Config, ops_listener: TcpListener, shutdown: Cancellati
         book: Arc::new(config.prices.book()?),
         metrics: metrics.clone(),
         owner: format!("recorder-{}", Uuid::now_v7()),
+        writing: Arc::default(),
         config: Arc::new(config),
     };
     let ops_stop = CancellationToken::new();

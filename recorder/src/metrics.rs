@@ -31,6 +31,8 @@ pub enum Stage {
     Commit,
     /// Applying migrations.
     Migrate,
+    /// Checking the rollups of what is closed.
+    Seal,
 }
 
 impl Stage {
@@ -44,6 +46,29 @@ impl Stage {
             Self::DeadLetter => "dead_letter",
             Self::Commit => "commit",
             Self::Migrate => "migrate",
+            Self::Seal => "seal",
+        }
+    }
+}
+
+/// What a check of a day's rollups found; the `verdict` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealVerdict {
+    /// They hold what the rows add up to, to the last digit.
+    Equal,
+    /// They did not, and were replaced.
+    Replaced,
+}
+
+impl SealVerdict {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Equal, Self::Replaced];
+
+    /// As it is written in `seals`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "equal",
+            Self::Replaced => "replaced",
         }
     }
 }
@@ -66,10 +91,37 @@ struct Inner {
     incarnations: IntCounterVec,
     lag_seconds: GaugeVec,
     gaps: IntGaugeVec,
+    seals: Seals,
     nats_connected: Gauge,
     clickhouse_reached: AtomicBool,
     /// Per partition: when the oldest message was published that is read and not committed; 0 when there is none.
     oldest_open_micros: Vec<AtomicI64>,
+}
+
+/// What the seal job has found.
+#[derive(Debug)]
+struct Seals {
+    days: IntCounterVec,
+    differing_hours: IntCounter,
+    sealed_at: Gauge,
+}
+
+impl Seals {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let days =
+            Opts::new("weir_recorder_sealed_days_total", "Checks of a day's rollups against the rows, by verdict");
+        let hours = "Hours whose rollups differed from the rows and were made anew";
+        let at = "When all rollups were last looked over; 0: not by this recorder";
+        let seals = Self {
+            days: registered(registry, IntCounterVec::new(days, &["verdict"])?)?,
+            differing_hours: registered(registry, IntCounter::new("weir_recorder_seal_differing_hours_total", hours)?)?,
+            sealed_at: registered(registry, Gauge::new("weir_recorder_sealed_timestamp_seconds", at)?)?,
+        };
+        for verdict in SealVerdict::ALL {
+            seals.days.with_label_values(&[verdict.as_str()]).inc_by(0);
+        }
+        Ok(seals)
+    }
 }
 
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -128,6 +180,7 @@ impl Metrics {
                     &["partition"],
                 )?,
             )?,
+            seals: Seals::register(&registry)?,
             nats_connected: registered(
                 &registry,
                 Gauge::new("weir_recorder_nats_connected", "1 while connected to NATS")?,
@@ -183,6 +236,17 @@ impl Metrics {
         self.0.clickhouse_reached.load(Ordering::Relaxed)
     }
 
+    /// A day's rollups were compared with its rows.
+    pub fn day_sealed(&self, verdict: SealVerdict, differing_hours: u64) {
+        self.0.seals.days.with_label_values(&[verdict.as_str()]).inc();
+        self.0.seals.differing_hours.inc_by(differing_hours);
+    }
+
+    /// All rollups were looked over.
+    pub fn sealed(&self, at: Timestamp) {
+        self.0.seals.sealed_at.set(at.as_micros() as f64 / 1_000_000.0);
+    }
+
     /// The connection to NATS came or went.
     pub fn nats_is_connected(&self, connected: bool) {
         self.0.nats_connected.set(if connected { 1.0 } else { 0.0 });
@@ -231,6 +295,7 @@ mod tests {
         let metrics = Metrics::new(2).unwrap();
         metrics.range_committed(Tally { stored: 3, deduplicated: 2, dead_lettered: 1, unpriced: 1 });
         metrics.oldest_open(1, Some(Timestamp::from_micros(1_000_000)));
+        metrics.day_sealed(SealVerdict::Replaced, 3);
         let text = |seconds: i64| {
             String::from_utf8(metrics.render(Timestamp::from_micros(seconds * 1_000_000)).unwrap()).unwrap()
         };
@@ -243,6 +308,9 @@ mod tests {
             "weir_pipeline_lag_seconds{partition=\"0\"} 0",
             "weir_pipeline_lag_seconds{partition=\"1\"} 3",
             "weir_sequence_gaps{partition=\"0\"} 0",
+            "weir_recorder_sealed_days_total{verdict=\"equal\"} 0",
+            "weir_recorder_sealed_days_total{verdict=\"replaced\"} 1",
+            "weir_recorder_seal_differing_hours_total 3",
         ] {
             assert!(now.lines().any(|found| found == line), "{line} is not in\n{now}");
         }

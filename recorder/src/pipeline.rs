@@ -1,4 +1,5 @@
-//! The order of things: migrate, then record every partition, and start again wherever something breaks off.
+//! The order of things: migrate, then record every partition and seal the rollups, and start again wherever something
+//! breaks off.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use crate::health::Health;
 use crate::migrate;
 use crate::record::{Error, Session, Shared};
 use crate::retry::Backoff;
+use crate::seal::Seal;
 use crate::telemetry::with_causes;
 
 /// A range in hand at shutdown has this long to be written and committed. One that is not stays an intent, which the
@@ -20,8 +22,13 @@ pub async fn run(shared: Shared, health: Health, shutdown: CancellationToken) ->
     if !migrate::run(&shared, &shutdown).await? {
         return Ok(());
     }
+    let seal = Seal::new(shared.clone(), health.clone());
+    if !seal.prepare(&shutdown).await {
+        return Ok(());
+    }
     health.migrated();
     let mut partitions = JoinSet::new();
+    partitions.spawn(seal.run(shutdown.clone()));
     for partition in 0..shared.config.nats.partitions {
         let worker = Worker { shared: shared.clone(), health: health.clone(), partition };
         partitions.spawn(worker.run(shutdown.clone()));

@@ -51,6 +51,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// This recorder's name in the progress.
     pub owner: String,
+    /// Read while rows are being inserted, written while a rollup is being replaced.
+    pub writing: Arc<tokio::sync::RwLock<()>>,
 }
 
 /// Why a session ended. The next one reads the state anew and goes on from there; nothing is lost by that.
@@ -185,7 +187,10 @@ impl Session {
 
     async fn write_and_commit(&mut self, range: Range, mut plan: Plan) -> Result<(), Error> {
         let base = TokenBase::new(self.partition, self.position.progress(), &range.name);
-        let refusals = self.shared.writer.write(&base, &plan).await;
+        let refusals = {
+            let _no_rollup_is_replaced = self.shared.writing.read().await;
+            self.shared.writer.write(&base, &plan).await
+        };
         plan.tally.stored = plan.tally.stored.saturating_sub(refusals.len() as u64);
         plan.tally.dead_lettered += refusals.len() as u64;
         self.bury(&base, &range, &plan, refusals).await?;

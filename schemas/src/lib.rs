@@ -21,4 +21,5 @@ pub mod heads;
 
 pub mod price;
 pub mod migrations;
+pub mod rollups;
 pub mod config;

@@ -46,10 +46,40 @@ pub const ALL: &[Migration] = migrations![
     "0007_unaccounted",
     "0008_bodies",
     "0030_adjustments",
+    "0040_requests_cache_saved",
+    "0041_adjustments_groups",
+    "0042_usage_1m",
+    "0043_usage_1h",
+    "0044_usage_1d",
+    "0045_candidates_1m",
+    "0046_candidates_1h",
+    "0047_candidates_1d",
+    "0048_usage_1m_of_requests",
+    "0049_usage_1h_of_requests",
+    "0050_usage_1d_of_requests",
+    "0051_usage_1m_of_adjustments",
+    "0052_usage_1h_of_adjustments",
+    "0053_usage_1d_of_adjustments",
+    "0054_candidates_1m_of_candidates",
+    "0055_candidates_1h_of_candidates",
+    "0056_candidates_1d_of_candidates",
+    "0057_seals",
+    "0058_backfills",
     "0080_candidate_costs",
     "0081_wasted_costs",
     "0090_dead_letter_replays",
 ];
+
+/// The columns of a table, in order: those that it was made with, and those that later files add.
+pub fn columns(table: &str) -> Vec<&'static str> {
+    let made = format!("CREATE TABLE IF NOT EXISTS {{database}}.{table} ");
+    let altered = format!("ALTER TABLE {{database}}.{table} ");
+    let lines = ALL.iter().filter(|migration| migration.sql.contains(&made) || migration.sql.contains(&altered));
+    let lines = lines.flat_map(|migration| migration.sql.lines());
+    let named = lines
+        .filter_map(|line| line.strip_prefix("    `").or_else(|| line.strip_prefix("    ADD COLUMN IF NOT EXISTS `")));
+    named.filter_map(|line| line.split('`').next()).collect()
+}
 
 /// The statement with its placeholders filled in.
 pub fn render(sql: &str, placeholders: &Placeholders<'_>) -> String {

@@ -45,6 +45,11 @@ impl Usage {
         reasoning: None,
     };
 
+    /// The same prompt and answer, had nothing been read from or written to a prompt cache.
+    pub fn without_cache(&self) -> Self {
+        Self { fresh_input: self.input, cache_read: None, cache_write_5m: None, cache_write_1h: None, ..*self }
+    }
+
     /// Whether anything at all is known.
     pub fn is_known(&self) -> bool {
         *self != Self::UNKNOWN

@@ -5,6 +5,8 @@ pub mod demo;
 pub mod chaos;
 pub mod stack;
 pub mod simulate;
+pub mod history;
+pub mod measure;
 pub mod prices;
 pub mod audit;
 

@@ -117,6 +117,7 @@ async fn a_service_that_cannot_start_says_so_in_one_line_and_exits_1() {
         listen: address,
         ops_listen: address,
         gateway: String::new(),
+        recorder: String::new(),
         analytics: String::new(),
         catalogue: catalogue("http://127.0.0.1:9"),
     };

@@ -30,6 +30,7 @@ fn nowhere(analytics: &str) -> Settings {
         listen: ([127, 0, 0, 1], 0).into(),
         ops_listen: ([127, 0, 0, 1], 0).into(),
         gateway: String::new(),
+        recorder: String::new(),
         analytics: analytics.to_owned(),
         catalogue: String::new(),
     }

@@ -70,6 +70,7 @@ impl Fleet {
                 listen: nowhere,
                 ops_listen: nowhere,
                 gateway: String::new(),
+                recorder: String::new(),
                 analytics: String::new(),
                 catalogue: catalogue().replace("{provider}", &provider.url()),
             };

@@ -86,6 +86,15 @@ mod live;
 /// The dashboard is whole, small and guarded, and a person finds in it what the API says.
 mod dashboard;
 
+/// The API's document is valid, and nothing that is sent to the API contradicts it.
+mod openapi;
+
+/// Rollups, rows and answers agree to the last digit, whatever came late, came twice or was priced again.
+mod rollups;
+
+/// Whatever is asked, rollups and rows give one answer.
+mod equivalence;
+
 /// The audit tells what is stored, on its way, missing and unknown, and never calls clean what it cannot know.
 mod audit;
 

@@ -54,6 +54,7 @@ impl Running {
             listen: nowhere,
             ops_listen: nowhere,
             gateway: String::new(),
+            recorder: String::new(),
             analytics: String::new(),
             catalogue: catalogue(&provider.url(), &folder, "old", OLD),
         };

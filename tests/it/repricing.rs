@@ -129,16 +129,25 @@ async fn differences_are_written_beside_the_rows_and_only_once() {
         (json!("forgotten"), Value::Null, json!(0), json!(REQUESTS)),
         (json!("listed"), json!("0.014000000000"), json!(REQUESTS), json!(0)),
     ];
-    assert_eq!(report("").await, recorded);
     assert_eq!(report(&format!("&as_of={unadjusted}")).await, recorded);
     let adjusted = vec![
         (json!("forgotten"), json!("0.010500000000"), json!(REQUESTS), json!(0)),
         (json!("listed"), json!("0.028000000000"), json!(REQUESTS), json!(0)),
     ];
+    assert_eq!(report("").await, adjusted, "what is known now is what nothing else asks for");
     assert_eq!(report("&as_of=now").await, adjusted);
     assert_eq!(report("&as_of=-1h").await, [], "nothing was known then");
     let refused = caller::read(stack.reader().request(http::Method::GET, "/v1/usage?as_of=now")).await;
     assert_eq!(refused.status, 400, "of usage there is one state only");
+
+    // The story of a request tells what has become of its cost.
+    let reader = stack.reader();
+    let page = reader.get_json("/v1/requests?from=-1h&model=listed&limit=1").await;
+    let id = page["rows"][0]["request_id"].as_str().unwrap();
+    let story = reader.get_json(&format!("/v1/requests/{id}")).await;
+    assert_eq!(story["adjustments"].as_array().map(Vec::len), Some(1), "{story}");
+    assert_eq!(story["adjustments"][0]["cost_before_usd"], story["request"]["cost_usd"], "{story}");
+    assert_eq!(story["adjustments"][0]["cost_usd"], "0.004000000000", "{story}");
 
     // A price that turns out to be nobody's makes its requests unknown again.
     std::fs::write(&prices, entry("listed", "3")).unwrap();

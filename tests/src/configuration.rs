@@ -45,6 +45,8 @@ pub struct Settings {
     pub ops_listen: SocketAddr,
     /// Further lines of `[gateway]`, sub-tables included.
     pub gateway: String,
+    /// Further lines of `[recorder]`.
+    pub recorder: String,
     /// Further lines of `[analytics]`.
     pub analytics: String,
     /// `[[providers]]`, `[[models]]` and `[[clients]]`.
@@ -54,7 +56,18 @@ pub struct Settings {
 impl Settings {
     /// The file.
     pub fn text(&self) -> String {
-        let Self { nats_url, clickhouse_url, database, listen, ops_listen, gateway, analytics, catalogue, .. } = self;
+        let Self {
+            nats_url,
+            clickhouse_url,
+            database,
+            listen,
+            ops_listen,
+            gateway,
+            recorder,
+            analytics,
+            catalogue,
+            ..
+        } = self;
         let ledger_dir = toml::Value::String(self.ledger_dir.display().to_string());
         format!(
             r#"
@@ -75,6 +88,7 @@ ledger_dir = {ledger_dir}
 [recorder]
 ops_listen = "127.0.0.1:0"
 max_range_age = "200ms"
+{recorder}
 
 [analytics]
 listen = "127.0.0.1:0"

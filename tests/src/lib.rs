@@ -9,6 +9,7 @@ pub mod eventually;
 pub mod ports;
 pub mod process;
 pub mod binaries;
+pub mod python;
 
 pub mod broker;
 pub mod warehouse;

@@ -24,6 +24,8 @@ pub const ARRIVAL: Duration = Duration::from_secs(60);
 pub struct Plan {
     /// Further lines of `[gateway]`.
     pub gateway: String,
+    /// Further lines of `[recorder]`.
+    pub recorder: String,
     /// Further lines of `[analytics]`.
     pub analytics: String,
     /// Providers, models and clients; `{provider}` stands for the scripted provider's URL. Empty: the usual ones.
@@ -91,6 +93,7 @@ impl Stack {
             listen: nowhere,
             ops_listen: nowhere,
             gateway: plan.gateway,
+            recorder: plan.recorder,
             analytics: plan.analytics,
             catalogue,
         };

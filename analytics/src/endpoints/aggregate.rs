@@ -8,10 +8,10 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 use super::download;
-use crate::clickhouse::ClickHouse;
 use crate::error::Error;
 use crate::params::{Aggregate, Dimension, Output};
-use crate::queries::{Grouped, Statement, Text};
+use crate::queries::{Grouped, Rollups, Statement, Text};
+use crate::server::App;
 
 /// Most rows of a reply in JSON.
 const ROWS_MAX: usize = 10_000;
@@ -65,16 +65,17 @@ pub(super) fn asked_with_history(query: Option<String>) -> Result<Aggregate, Err
 
 /// Parameters -> statement -> reply.
 pub(super) async fn answer<R: RowOwned + RowRead + Grouped + Serialize>(
-    clickhouse: &ClickHouse,
+    app: &App,
     asked: &Aggregate,
-    statement: fn(&Aggregate, usize) -> Statement,
+    statement: fn(&Aggregate, Rollups, usize) -> Statement,
     file_name: &str,
 ) -> Result<Response, Error> {
+    let rollups = app.backfill.state(&app.clickhouse).await;
     if asked.output != Output::Json {
-        let statement = statement(asked, download::ROWS_MAX).flattened(asked);
-        return download::answer(clickhouse, &statement, asked.output, file_name).await;
+        let statement = statement(asked, rollups, download::ROWS_MAX).flattened(asked);
+        return download::answer(&app.clickhouse, &statement, asked.output, file_name).await;
     }
-    let rows: Vec<R> = clickhouse.rows(&statement(asked, ROWS_MAX), ROWS_MAX + 1).await?;
+    let rows: Vec<R> = app.clickhouse.rows(&statement(asked, rollups, ROWS_MAX), ROWS_MAX + 1).await?;
     if rows.len() > ROWS_MAX {
         return Err(Error::TooManyRows { limit: ROWS_MAX, remedy: REMEDY });
     }

@@ -11,5 +11,5 @@ use crate::server::Shared;
 /// Answers one request.
 pub async fn answer(State(app): Shared, RawQuery(query): RawQuery) -> Result<Response, Error> {
     let asked = aggregate::asked_with_history(query)?;
-    aggregate::answer::<Costs>(&app.clickhouse, &asked, queries::costs, "weir-costs").await
+    aggregate::answer::<Costs>(&app, &asked, queries::costs, "weir-costs").await
 }

@@ -14,5 +14,5 @@ pub async fn answer(State(app): Shared, RawQuery(query): RawQuery) -> Result<Res
     let mut asked = aggregate::asked(query)?;
     // Every row has it anyway.
     asked.group_by.retain(|dimension| *dimension != Dimension::Outcome);
-    aggregate::answer::<Failures>(&app.clickhouse, &asked, queries::failures, "weir-failures").await
+    aggregate::answer::<Failures>(&app, &asked, queries::failures, "weir-failures").await
 }

@@ -11,5 +11,5 @@ use crate::server::Shared;
 /// Answers one request.
 pub async fn answer(State(app): Shared, RawQuery(query): RawQuery) -> Result<Response, Error> {
     let asked = aggregate::asked(query)?;
-    aggregate::answer::<Latency>(&app.clickhouse, &asked, queries::latency, "weir-latency").await
+    aggregate::answer::<Latency>(&app, &asked, queries::latency, "weir-latency").await
 }

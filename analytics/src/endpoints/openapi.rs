@@ -22,7 +22,9 @@ mod tests {
 
     use super::*;
     use crate::audit::{Checks, Sums};
-    use crate::queries::{Bodies, Candidate, Costs, Failures, Latency, Opened, PriceTier, Providers, Request, Usage};
+    use crate::queries::{
+        Adjustment, Bodies, Candidate, Costs, Failures, Latency, Opened, PriceTier, Providers, Request, Usage,
+    };
 
     fn document() -> Value {
         serde_json::from_str(DOCUMENT).unwrap()
@@ -60,6 +62,7 @@ mod tests {
         check::<Opened>("Opened");
         check::<Candidate>("Candidate");
         check::<Bodies>("Bodies");
+        check::<Adjustment>("Adjustment");
         check::<PriceTier>("PriceTier");
         check::<Sums>("AuditSums");
         check::<Checks>("AuditChecks");

@@ -19,5 +19,5 @@ pub async fn answer(State(app): Shared, RawQuery(query): RawQuery) -> Result<Res
     if asked.group_by.is_empty() {
         asked.group_by = vec![Dimension::Provider];
     }
-    aggregate::answer::<Providers>(&app.clickhouse, &asked, queries::providers, "weir-providers").await
+    aggregate::answer::<Providers>(&app, &asked, queries::providers, "weir-providers").await
 }

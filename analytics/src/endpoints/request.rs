@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::params;
-use crate::queries::{self, Bodies, Candidate, Opened, PriceTier, Request};
+use crate::queries::{self, Adjustment, Bodies, Candidate, Opened, PriceTier, Request};
 use crate::server::Shared;
 
 /// Opened, tried, ended, and what the price was made of.
@@ -21,6 +21,8 @@ pub struct Story {
     candidates: Vec<Candidate>,
     request: Option<Request>,
     price: Vec<PriceTier>,
+    /// What repricings have made of the cost since; the last of them counts in sums.
+    adjustments: Vec<Adjustment>,
     /// Only where the gateway captures them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     bodies: Vec<Bodies>,
@@ -35,11 +37,12 @@ pub async fn answer(
     params::none(query.as_deref().unwrap_or_default())?;
     // What is not text is not an id either.
     let id = params::request_id(&path.map(|Path(id)| id).unwrap_or_default())?;
-    let (opened, candidates, request, bodies) = tokio::try_join!(
+    let (opened, candidates, request, bodies, adjustments) = tokio::try_join!(
         queries::opened(&app.clickhouse, id),
         queries::candidates(&app.clickhouse, id),
         queries::request(&app.clickhouse, id),
         queries::bodies(&app.clickhouse, id),
+        queries::adjustments(&app.clickhouse, id),
     )?;
     if opened.is_none() && request.is_none() && candidates.is_empty() {
         return Err(Error::NoSuchRequest(id));
@@ -49,5 +52,5 @@ pub async fn answer(
         Some(price_id) => queries::price(&app.clickhouse, price_id).await?,
     };
     let state = if request.is_some() { "settled" } else { "open" };
-    Ok(Json(Story { request_id: id, state, opened, candidates, request, price, bodies }))
+    Ok(Json(Story { request_id: id, state, opened, candidates, request, price, adjustments, bodies }))
 }

@@ -11,5 +11,5 @@ use crate::server::Shared;
 /// Answers one request.
 pub async fn answer(State(app): Shared, RawQuery(query): RawQuery) -> Result<Response, Error> {
     let asked = aggregate::asked(query)?;
-    aggregate::answer::<Usage>(&app.clickhouse, &asked, queries::usage, "weir-usage").await
+    aggregate::answer::<Usage>(&app, &asked, queries::usage, "weir-usage").await
 }

@@ -63,6 +63,7 @@ pub(super) struct Ended<'a> {
     epoch: Uuid,
     partition: u16,
     seq: u64,
+    cache_saved_usd: Option<Pico>,
 }
 
 /// Text that is empty where there is none.
@@ -124,6 +125,7 @@ impl<'a> Ended<'a> {
             epoch: head.epoch,
             partition: head.partition,
             seq: head.seq,
+            cache_saved_usd: priced.cache_saved,
         }
     }
 

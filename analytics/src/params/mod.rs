@@ -70,10 +70,12 @@ pub struct Aggregate {
     pub group_by: Vec<Dimension>,
     /// Which rows count.
     pub filters: Vec<Filter>,
-    /// At which time it was known; `None`: as it was recorded. Costs alone have such a history.
+    /// At which time it was known; `None`: as it is known now. Costs alone have such a history.
     pub as_of: Option<Timestamp>,
     /// How to write it.
     pub output: Output,
+    /// When it was asked.
+    pub asked_at: Timestamp,
 }
 
 /// What `/v1/requests` asks for.
@@ -156,7 +158,7 @@ impl Aggregate {
         if let Some(interval) = interval {
             check_buckets(range, interval)?;
         }
-        Ok(Self { range, interval, group_by, filters, as_of, output })
+        Ok(Self { range, interval, group_by, filters, as_of, output, asked_at: now })
     }
 }
 

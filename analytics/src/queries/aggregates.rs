@@ -37,7 +37,7 @@ fn never<T>(_: &T) -> bool {
 }
 
 /// A row of `usage.sql`.
-#[derive(Clone, Debug, PartialEq, Eq, Row, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Row, Deserialize, Serialize)]
 pub struct Usage {
     #[serde(skip_serializing_if = "never")]
     bucket: u32,
@@ -55,6 +55,7 @@ pub struct Usage {
     cache_read_tokens: Option<u64>,
     cache_write_5m_tokens: Option<u64>,
     cache_write_1h_tokens: Option<u64>,
+    cache_read_share: Option<f64>,
     output_tokens: Option<u64>,
     delivered_output_tokens: Option<u64>,
     reasoning_tokens: Option<u64>,
@@ -70,12 +71,13 @@ pub struct Costs {
     #[serde(skip_serializing_if = "never")]
     groups: Vec<Text>,
     requests: u64,
-    priced_requests: u64,
-    unpriced_requests: u64,
+    priced_requests: i64,
+    unpriced_requests: i64,
     unknown_usage_requests: u64,
-    estimated_usage_requests: u64,
+    estimated_usage_requests: i64,
     cost_usd: Option<Money>,
     wasted_cost_usd: Option<Money>,
+    cache_saved_usd: Option<Money>,
 }
 
 /// A row of `latency.sql`.
@@ -139,6 +141,8 @@ pub struct Providers {
     headers_ms_p95: Option<f64>,
     first_content_ms_p50: Option<f64>,
     first_content_ms_p95: Option<f64>,
+    failed_input_tokens: Option<u64>,
+    failed_output_tokens: Option<u64>,
     requests: u64,
     input_tokens: Option<u64>,
     output_tokens: Option<u64>,

@@ -1,20 +1,24 @@
--- What requests cost, exactly. Requests whose cost is not known are not in the sum and counted beside it, by reason.
-WITH
-    attempts > 0 AND (outcome IN ('completed', 'interrupted', 'cancelled')
-        OR input_tokens IS NOT NULL OR output_tokens IS NOT NULL) AS charged
+-- What requests cost, exactly, by the latest repricing. Requests whose cost is not known are not in the sum and counted
+-- beside it, by reason.
 SELECT
-    {{bucket}} AS bucket,
+    bucket,
     {{groups}} AS groups,
-    count() AS requests,
-    countIf(cost_usd IS NOT NULL) AS priced_requests,
-    countIf(charged AND cost_usd IS NULL AND input_tokens IS NOT NULL AND output_tokens IS NOT NULL) AS unpriced_requests,
-    countIf(charged AND (input_tokens IS NULL OR output_tokens IS NULL)) AS unknown_usage_requests,
-    countIf(cost_usd IS NOT NULL AND usage_source = 'estimated') AS estimated_usage_requests,
-    sum(cost_usd) AS cost_usd,
-    if(countIf(charged AND outcome != 'completed') = 0, toDecimal128(0, 12), sumIf(cost_usd, outcome != 'completed')) AS wasted_cost_usd
-FROM requests FINAL
-WHERE {{scope}}
+    sum(s.requests) AS requests,
+    sum(s.priced_requests) AS priced_requests,
+    sum(s.unpriced_requests) AS unpriced_requests,
+    sum(s.unknown_usage_requests) AS unknown_usage_requests,
+    sum(s.estimated_cost_requests) AS estimated_usage_requests,
+    if(sum(s.priced_requests) = 0, NULL, sum(s.cost_usd)) AS cost_usd,
+    multiIf(
+        sumIf(s.charged_requests, s.outcome != 'completed') = 0, toDecimal128(0, 12),
+        sumIf(s.priced_requests, s.outcome != 'completed') = 0, NULL,
+        sumIf(s.cost_usd, s.outcome != 'completed')
+    ) AS wasted_cost_usd,
+    if(sum(s.priced_requests) = 0, NULL, sum(s.cache_saved_usd)) AS cache_saved_usd
+FROM (
+{{source}}
+) AS s
 GROUP BY {{group_by}}
-HAVING requests > 0
+HAVING sum(s.requests) > 0
 ORDER BY bucket, groups
 LIMIT {row_limit:UInt64}

@@ -1,20 +1,20 @@
 -- Requests that did not complete, by cause: how many, what they cost all the same, and one to look at.
 SELECT
-    {{bucket}} AS bucket,
+    bucket,
     {{groups}} AS groups,
-    toString(outcome) AS outcome,
-    toString(error_class) AS error_class,
-    upstream_status,
-    count() AS requests,
-    sum(output_tokens) AS output_tokens,
-    sum(cost_usd) AS cost_usd,
-    max(received_at) AS last_received_at,
-    argMax(request_id, received_at) AS last_request_id,
-    argMax(error_message, received_at) AS last_error_message
-FROM requests FINAL
-WHERE {{scope}}
-  AND outcome != 'completed'
-GROUP BY {{group_by}}, outcome, error_class, upstream_status
-HAVING requests > 0
-ORDER BY bucket, groups, requests DESC, outcome, error_class, upstream_status
+    toString(s.outcome) AS outcome,
+    toString(s.error_class) AS error_class,
+    nullIf(s.upstream_status, 0) AS upstream_status,
+    sum(s.requests) AS requests,
+    sum(s.output_tokens) AS output_tokens,
+    if(sum(s.priced_requests) = 0, NULL, sum(s.cost_usd)) AS cost_usd,
+    max(s.last_failure).1 AS last_received_at,
+    max(s.last_failure).2 AS last_request_id,
+    max(s.last_failure).3 AS last_error_message
+FROM (
+{{source}}
+) AS s
+GROUP BY {{group_by}}, s.outcome, s.error_class, s.upstream_status
+HAVING sum(s.requests) > 0
+ORDER BY bucket, groups, sum(s.requests) DESC, outcome, error_class, upstream_status
 LIMIT {row_limit:UInt64}

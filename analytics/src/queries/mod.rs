@@ -5,59 +5,38 @@ mod aggregates;
 mod tables;
 mod totals;
 mod audit;
+mod reach;
+mod source;
+mod questions;
 mod statement;
 
 pub use aggregates::{Costs, Failures, Grouped, Latency, Providers, Usage};
 pub use audit::{HeldRun, Recorded, checks, held, sums};
 pub use cells::{Money, Text};
+pub use questions::{costs, failures, latency, providers, usage};
+pub use reach::Rollups;
 pub use statement::{Statement, Value};
-pub use tables::{Bodies, Candidate, Opened, PriceTier, Request};
+pub use tables::{Adjustment, Bodies, Candidate, Opened, PriceTier, Request};
 pub use totals::{CandidateTotals, Partition, RequestTotals, TokenTotals};
 
 use uuid::Uuid;
 
 use self::statement::one_more;
 use crate::clickhouse::{ClickHouse, Error};
-use crate::params::{Aggregate, Search};
+use crate::params::Search;
 
 /// Rows that the totals of a few days may have: names are bounded by the configuration, reasons by the code.
 const TOTALS_ROWS_MAX: usize = 5_000_000;
 /// Candidates that one request may have in its story.
 const CANDIDATES_MAX: usize = 1000;
+/// Tables that this service reads, as `ready.sql` lists them.
+const TABLES: u64 = 15;
+/// Repricings that one request may have in its story.
+const ADJUSTMENTS_MAX: usize = 1000;
 /// Captured bodies that one request may have in its story: each may be large.
 const BODIES_MAX: usize = 100;
 
 const REQUESTS: &str = include_str!("requests.sql");
-
-/// The statement of `/v1/usage`.
-pub fn usage(asked: &Aggregate, max_rows: usize) -> Statement {
-    Statement::new(include_str!("usage.sql"), one_more(max_rows)).aggregate(asked)
-}
-
-/// The statement of `/v1/costs`.
-pub fn costs(asked: &Aggregate, max_rows: usize) -> Statement {
-    match asked.as_of {
-        None => Statement::new(include_str!("costs.sql"), one_more(max_rows)).aggregate(asked),
-        Some(time) => Statement::new(include_str!("costs_as_of.sql"), one_more(max_rows))
-            .aggregate(asked)
-            .bind("as_of_micros", Value::Integer(time.as_micros())),
-    }
-}
-
-/// The statement of `/v1/latency`.
-pub fn latency(asked: &Aggregate, max_rows: usize) -> Statement {
-    Statement::new(include_str!("latency.sql"), one_more(max_rows)).aggregate(asked)
-}
-
-/// The statement of `/v1/failures`.
-pub fn failures(asked: &Aggregate, max_rows: usize) -> Statement {
-    Statement::new(include_str!("failures.sql"), one_more(max_rows)).aggregate(asked)
-}
-
-/// The statement of `/v1/providers`.
-pub fn providers(asked: &Aggregate, max_rows: usize) -> Statement {
-    Statement::new(include_str!("providers.sql"), one_more(max_rows)).aggregate(asked)
-}
 
 /// A page of requests and one more, newest first.
 pub async fn page(clickhouse: &ClickHouse, asked: &Search) -> Result<Vec<Request>, Error> {
@@ -96,6 +75,12 @@ pub async fn bodies(clickhouse: &ClickHouse, id: Uuid) -> Result<Vec<Bodies>, Er
     clickhouse.rows(&statement, BODIES_MAX).await
 }
 
+/// What repricings have made of a request's cost, in order.
+pub async fn adjustments(clickhouse: &ClickHouse, id: Uuid) -> Result<Vec<Adjustment>, Error> {
+    let statement = of_request(include_str!("adjustments.sql"), id, ADJUSTMENTS_MAX);
+    clickhouse.rows(&statement, ADJUSTMENTS_MAX).await
+}
+
 /// The entry of the price book of that id, tier by tier.
 pub async fn price(clickhouse: &ClickHouse, id: &str) -> Result<Vec<PriceTier>, Error> {
     let statement = Statement::new(include_str!("price.sql"), 1000).fill("columns", "?fields");
@@ -119,9 +104,16 @@ pub async fn check_tables(clickhouse: &ClickHouse) -> Result<(), Error> {
     let database = Value::Text(clickhouse.database().to_owned());
     let statement = Statement::new(include_str!("ready.sql"), 1).bind("database", database);
     match clickhouse.rows::<u64>(&statement, 1).await?.first() {
-        Some(7) => Ok(()),
-        present => Err(Error::NotMigrated(format!("{} of 7 tables are there", present.unwrap_or(&0)))),
+        Some(&TABLES) => Ok(()),
+        present => Err(Error::NotMigrated(format!("{} of {TABLES} tables are there", present.unwrap_or(&0)))),
     }
+}
+
+/// Whether the rollups hold what was recorded before they were made.
+pub async fn rollups(clickhouse: &ClickHouse) -> Result<Rollups, Error> {
+    let families = count(clickhouse, include_str!("backfills.sql")).await?;
+    let all = u64::try_from(schemas::rollups::Family::ALL.len()).unwrap_or(u64::MAX);
+    Ok(if families == all { Rollups::Complete } else { Rollups::Incomplete })
 }
 
 /// The names that may be labels.

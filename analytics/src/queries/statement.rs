@@ -1,7 +1,8 @@
 //! A template and closed parameters -> a statement and its bound values. The only file that joins SQL text, and all of
 //! the text comes from here or from the templates: what callers wrote is in [`Statement::values`].
 
-use crate::params::{Aggregate, Cursor, Dimension, Filter, Interval, Range};
+use super::source;
+use crate::params::{Aggregate, Cursor, Dimension, Filter, Range};
 
 /// SQL text, and the values that ClickHouse puts in place of `{name:Type}` after parsing it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,18 +50,18 @@ impl Statement {
         self
     }
 
-    /// Fills in buckets, groups and the scope of an aggregate.
-    pub fn aggregate(mut self, asked: &Aggregate) -> Self {
-        let mut groups = Vec::new();
-        for (index, dimension) in asked.group_by.iter().enumerate() {
-            groups.push(self.dimension(dimension, &format!("group_tag_{index}")));
+    /// Binds a value that several parts of the text name, if it is not bound yet.
+    pub(super) fn bind_once(&mut self, name: String, value: Value) {
+        if !self.values.iter().any(|(bound, _)| *bound == name) {
+            self.values.push((name, value));
         }
-        let columns: Vec<String> = groups.iter().map(|group| format!("toString({group})")).collect();
-        let keys: Vec<&str> = std::iter::once("bucket").chain(groups.iter().map(String::as_str)).collect();
-        self.fill("bucket", bucket(asked.interval))
-            .fill("groups", &format!("[{}]::Array(String)", columns.join(", ")))
-            .fill("group_by", &keys.join(", "))
-            .scope(asked.range, &asked.filters, None)
+    }
+
+    /// Fills in what an aggregate is grouped by.
+    pub fn groups(self, asked: &Aggregate) -> Self {
+        let columns: Vec<String> = source::group_names(asked).map(|group| format!("toString({group})")).collect();
+        let keys: Vec<String> = std::iter::once("bucket".to_owned()).chain(source::group_names(asked)).collect();
+        self.fill("groups", &format!("[{}]::Array(String)", columns.join(", "))).fill("group_by", &keys.join(", "))
     }
 
     /// Fills in which rows count.
@@ -116,15 +117,5 @@ impl Statement {
             }
             column => format!("`{}`", column.column().unwrap_or_default()),
         }
-    }
-}
-
-fn bucket(interval: Option<Interval>) -> &'static str {
-    match interval {
-        None => "toUInt32(0)",
-        Some(Interval::Minute) => "toUnixTimestamp(toDateTime(toStartOfMinute(received_at), 'UTC'))",
-        Some(Interval::Hour) => "toUnixTimestamp(toDateTime(toStartOfHour(received_at), 'UTC'))",
-        Some(Interval::Day) => "toUnixTimestamp(toDateTime(toStartOfDay(received_at), 'UTC'))",
-        Some(Interval::Month) => "toUnixTimestamp(toDateTime(toStartOfMonth(received_at), 'UTC'))",
     }
 }

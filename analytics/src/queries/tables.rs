@@ -58,6 +58,7 @@ pub struct Request {
     partition: u16,
     seq: u64,
     recorded_at: Instant,
+    cache_saved_usd: Option<Money>,
 }
 
 /// A row of the table `opened`.
@@ -142,6 +143,18 @@ pub struct Bodies {
     partition: u16,
     seq: u64,
     recorded_at: Instant,
+}
+
+/// A row of the table `adjustments`: what a repricing has made of a cost.
+#[derive(Clone, Debug, PartialEq, Row, Deserialize, Serialize)]
+pub struct Adjustment {
+    revision: u32,
+    cost_before_usd: Option<Money>,
+    cost_usd: Option<Money>,
+    price_id_before: Text,
+    price_id: Text,
+    run_id: Id,
+    adjusted_at: Instant,
 }
 
 /// A row of the table `prices`: one tier of an entry.

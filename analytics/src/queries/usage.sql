@@ -1,31 +1,30 @@
 -- Requests by outcome and tokens by kind. A sum of counts that nobody knows is NULL, and the requests that a provider
 -- has answered without telling its counts are counted beside the sums.
-WITH
-    attempts > 0 AND (outcome IN ('completed', 'interrupted', 'cancelled')
-        OR input_tokens IS NOT NULL OR output_tokens IS NOT NULL) AS charged
 SELECT
-    {{bucket}} AS bucket,
+    bucket,
     {{groups}} AS groups,
-    count() AS requests,
-    countIf(outcome = 'completed') AS completed,
-    countIf(outcome = 'rejected') AS rejected,
-    countIf(outcome = 'failed') AS failed,
-    countIf(outcome = 'interrupted') AS interrupted,
-    countIf(outcome = 'cancelled') AS cancelled,
-    sum(attempts) AS upstream_attempts,
-    sum(input_tokens) AS input_tokens,
-    sum(fresh_input_tokens) AS fresh_input_tokens,
-    sum(cache_read_tokens) AS cache_read_tokens,
-    sum(cache_write_5m_tokens) AS cache_write_5m_tokens,
-    sum(cache_write_1h_tokens) AS cache_write_1h_tokens,
-    sum(output_tokens) AS output_tokens,
-    sum(ifNull(delivered_output_tokens, output_tokens)) AS delivered_output_tokens,
-    sum(reasoning_tokens) AS reasoning_tokens,
-    countIf(usage_source = 'estimated') AS estimated_usage_requests,
-    countIf(charged AND (input_tokens IS NULL OR output_tokens IS NULL)) AS unknown_usage_requests
-FROM requests FINAL
-WHERE {{scope}}
+    sum(s.requests) AS requests,
+    sumIf(s.requests, s.outcome = 'completed') AS completed,
+    sumIf(s.requests, s.outcome = 'rejected') AS rejected,
+    sumIf(s.requests, s.outcome = 'failed') AS failed,
+    sumIf(s.requests, s.outcome = 'interrupted') AS interrupted,
+    sumIf(s.requests, s.outcome = 'cancelled') AS cancelled,
+    sum(s.upstream_attempts) AS upstream_attempts,
+    sum(s.input_tokens) AS input_tokens,
+    sum(s.fresh_input_tokens) AS fresh_input_tokens,
+    sum(s.cache_read_tokens) AS cache_read_tokens,
+    sum(s.cache_write_5m_tokens) AS cache_write_5m_tokens,
+    sum(s.cache_write_1h_tokens) AS cache_write_1h_tokens,
+    sum(s.cache_read_tokens) / nullIf(sum(s.input_tokens), 0) AS cache_read_share,
+    sum(s.output_tokens) AS output_tokens,
+    sum(s.delivered_output_tokens) AS delivered_output_tokens,
+    sum(s.reasoning_tokens) AS reasoning_tokens,
+    sum(s.estimated_usage_requests) AS estimated_usage_requests,
+    sum(s.unknown_usage_requests) AS unknown_usage_requests
+FROM (
+{{source}}
+) AS s
 GROUP BY {{group_by}}
-HAVING requests > 0
+HAVING sum(s.requests) > 0
 ORDER BY bucket, groups
 LIMIT {row_limit:UInt64}

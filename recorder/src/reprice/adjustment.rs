@@ -37,6 +37,9 @@ pub(crate) struct AdjustmentRow {
     #[serde(with = "clickhouse::serde::uuid")]
     run_id: Uuid,
     adjusted_at: i64,
+    error_class: String,
+    upstream_status: Option<u16>,
+    cache_saved_delta_usd: i128,
 }
 
 impl TableRow for AdjustmentRow {
@@ -47,6 +50,7 @@ impl AdjustmentRow {
     /// `None` if the difference does not fit.
     pub(super) fn new(run: &Run, request: Stored, change: Change) -> Option<Self> {
         let delta = change.delta()?;
+        let cache_saved_delta = change.cache_saved_delta()?;
         Some(Self {
             request_id: request.request_id,
             revision: request.revision.checked_add(1)?,
@@ -71,6 +75,9 @@ impl AdjustmentRow {
             price_id: change.after.price_id,
             run_id: run.id,
             adjusted_at: run.began_at.as_micros(),
+            error_class: request.error_class,
+            upstream_status: request.upstream_status,
+            cache_saved_delta_usd: cache_saved_delta.0,
         })
     }
 }

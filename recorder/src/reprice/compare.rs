@@ -12,6 +12,7 @@ use super::stored::Stored;
 pub(super) struct Change {
     pub(super) before: Option<Pico>,
     pub(super) price_id_before: String,
+    pub(super) cache_saved_before: Pico,
     pub(super) after: Priced,
 }
 
@@ -27,6 +28,11 @@ impl Change {
         known(self.after.cost).checked_sub(known(self.before)).map(Pico)
     }
 
+    /// What to add to a sum of what caches saved; `None` if it does not fit.
+    pub(super) fn cache_saved_delta(&self) -> Option<Pico> {
+        self.after.cache_saved.unwrap_or(Pico::ZERO).0.checked_sub(self.cache_saved_before.0).map(Pico)
+    }
+
     /// What to add to the number of requests whose cost is known.
     pub(super) fn priced_delta(&self) -> i8 {
         i8::from(self.after.cost.is_some()) - i8::from(self.before.is_some())
@@ -37,7 +43,8 @@ pub(super) fn change(book: &Book, request: &Stored) -> Change {
     let (before, price_id_before) = request.current();
     let usage = request.usage();
     let after = book.bill(&request.billed(&usage));
-    Change { before, price_id_before: price_id_before.to_owned(), after }
+    let cache_saved_before = request.cache_saved();
+    Change { before, price_id_before: price_id_before.to_owned(), cache_saved_before, after }
 }
 
 /// What a run found, by provider and model.

@@ -33,7 +33,8 @@ LEFT JOIN (
         request_id,
         max(adjustments.revision) AS revision,
         argMax(tuple(adjustments.cost_usd), adjustments.revision).1 AS adjusted_cost_usd,
-        argMax(adjustments.price_id, adjustments.revision) AS adjusted_price_id
+        argMax(adjustments.price_id, adjustments.revision) AS adjusted_price_id,
+        sum(adjustments.cache_saved_delta_usd) AS adjusted_cache_saved_usd
     FROM adjustments FINAL
     WHERE received_at >= fromUnixTimestamp64Micro(?, 'UTC') AND received_at < fromUnixTimestamp64Micro(?, 'UTC')
     GROUP BY request_id
@@ -116,6 +117,11 @@ pub(super) struct Stored {
     pub(super) revision: u32,
     pub(super) adjusted_cost_usd: Option<i128>,
     pub(super) adjusted_price_id: String,
+    pub(super) error_class: String,
+    pub(super) upstream_status: Option<u16>,
+    pub(super) cache_saved_usd: Option<i128>,
+    /// What earlier adjustments have added to `cache_saved_usd`.
+    pub(super) adjusted_cache_saved_usd: i128,
 }
 
 impl Stored {
@@ -130,6 +136,11 @@ impl Stored {
             0 => (self.cost_usd.map(Pico), &self.price_id),
             _ => (self.adjusted_cost_usd.map(Pico), &self.adjusted_price_id),
         }
+    }
+
+    /// What the cache has saved by what is written so far, where what is not known counts nothing.
+    pub(super) fn cache_saved(&self) -> Pico {
+        Pico(self.cache_saved_usd.unwrap_or(0).saturating_add(self.adjusted_cache_saved_usd))
     }
 
     /// What it used. Reasoning has no price of its own.

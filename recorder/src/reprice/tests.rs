@@ -48,6 +48,10 @@ fn request(cost: Option<i128>, revision: u32, adjusted: Option<i128>) -> Stored 
         revision,
         adjusted_cost_usd: adjusted,
         adjusted_price_id: "adjusted".to_owned(),
+        error_class: String::new(),
+        upstream_status: Some(200),
+        cache_saved_usd: Some(0),
+        adjusted_cache_saved_usd: 0,
     }
 }
 

@@ -63,6 +63,7 @@ pub struct RequestRow {
     pub partition: u16,
     pub seq: u64,
     pub recorded_at: i64,
+    pub cache_saved_usd: Option<i128>,
 }
 
 impl TableRow for RequestRow {
@@ -126,6 +127,7 @@ impl RequestRow {
             partition: head.partition,
             seq: head.seq,
             recorded_at: recording.recorded_at.as_micros(),
+            cache_saved_usd: priced.cache_saved.map(|saved| saved.0),
         }
     }
 }

@@ -4,16 +4,9 @@ use schemas::migrations;
 
 use super::*;
 
-/// The columns that a migration defines, in order.
+/// The columns that the migrations define, in order.
 fn columns(table: &str) -> Vec<String> {
-    let migration = migrations::ALL.iter().find(|migration| migration.name.ends_with(&format!("_{table}"))).unwrap();
-    let altered = format!("ALTER TABLE {{database}}.{table} ");
-    let later = migrations::ALL.iter().filter(|migration| migration.sql.contains(&altered));
-    let lines = migration.sql.lines().chain(later.flat_map(|migration| migration.sql.lines()));
-    let column =
-        |line: &'static str| line.strip_prefix("    `").or(line.strip_prefix("    ADD COLUMN IF NOT EXISTS `"));
-    let quoted = lines.filter_map(column);
-    quoted.filter_map(|line| line.split_once('`')).map(|(name, _)| name.to_owned()).collect()
+    migrations::columns(table).into_iter().map(str::to_owned).collect()
 }
 
 fn check<R: TableRow>() {
@@ -30,6 +23,8 @@ fn every_row_has_exactly_the_columns_of_its_table() {
     check::<ReplayRow>();
     check::<PriceRow>();
     check::<crate::reprice::AdjustmentRow>();
+    check::<crate::seal::SealRow>();
+    check::<crate::seal::BackfillRow>();
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub struct Recorder {
     pub max_range_events: usize,
     /// Longest time that a range is gathered.
     pub max_range_age: Span,
+    /// How often closed hours are looked for whose rollups are not checked yet.
+    pub seal_every: Span,
 }
 
 impl Recorder {
@@ -22,11 +24,13 @@ impl Recorder {
             ops_listen: section.or("ops_listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 9081))),
             max_range_events: section.or("max_range_events", 50_000),
             max_range_age: section.or("max_range_age", Span::secs(1)),
+            seal_every: section.or("seal_every", Span::secs(60)),
         };
         // ClickHouse splits an insert into blocks of 1,048,449 rows, and one token must name one block.
         let bounds = (1..=1_000_000).contains(&recorder.max_range_events);
         section.ensure(bounds, "max_range_events", "must be from 1 to 1000000");
         section.ensure(!recorder.max_range_age.0.is_zero(), "max_range_age", "must be more than 0");
+        section.ensure(!recorder.seal_every.0.is_zero(), "seal_every", "must be more than 0");
         section.finish();
         recorder
     }

@@ -58,6 +58,9 @@ impl<'a> From<&'a Candidate> for Billed<'a> {
 pub struct Priced {
     /// The exact cost; `None` when usage or price is unknown.
     pub cost: Option<Pico>,
+    /// What it would have cost more without the provider's prompt cache; `None` when the cost is unknown. Negative where
+    /// writing to the cache cost more than reading from it saved.
+    pub cache_saved: Option<Pico>,
     /// The entry used; empty when none fits.
     pub price_id: String,
     /// Whether tokens were counted that no price could be found for.
@@ -70,8 +73,10 @@ impl Book {
         let models = [billed.model_upstream, billed.model_reported, billed.model];
         let entry = self.find(billed.provider, &models, billed.received_at);
         let cost = entry.and_then(|entry| entry.cost(billed.usage, billed.multiplier));
+        let uncached = entry.and_then(|entry| entry.cost(&billed.usage.without_cache(), billed.multiplier));
         Priced {
             cost,
+            cache_saved: uncached.zip(cost).and_then(|(uncached, cost)| uncached.0.checked_sub(cost.0)).map(Pico),
             price_id: entry.map(|entry| entry.id.clone()).unwrap_or_default(),
             unpriced: cost.is_none() && billed.usage.is_known(),
         }

@@ -81,6 +81,31 @@ fn a_bill_is_exact_and_the_tier_starts_above_its_edge() {
 }
 
 #[test]
+fn what_the_cache_saved_is_the_difference_to_the_bill_without_it() {
+    let book = Book::parse(BOOK).unwrap();
+    let saved = |usage: &Usage| {
+        let names = ["a", "m", "", "m"];
+        let [provider, model_upstream, model_reported, model] = names;
+        let received_at = at("2025-06-01T00:00:00Z");
+        let billed = super::Billed {
+            provider,
+            model_upstream,
+            model_reported,
+            model,
+            received_at,
+            usage,
+            multiplier: Factor::ONE,
+        };
+        book.bill(&billed).cache_saved.map(|saved| saved.to_string())
+    };
+    // 1000 x (3 - 0.30), and 100 x (3 - 3.75), dollars per million
+    assert_eq!(saved(&usage(10, 1000, 0, 7)).unwrap(), "0.002700000000");
+    assert_eq!(saved(&usage(10, 0, 100, 7)).unwrap(), "-0.000075000000");
+    assert_eq!(saved(&usage(10, 0, 0, 7)).unwrap(), "0.000000000000");
+    assert_eq!(saved(&Usage::UNKNOWN), None);
+}
+
+#[test]
 fn what_is_unknown_has_no_cost() {
     let book = Book::parse(BOOK).unwrap();
     let price = book.find("a", &["m"], at("2026-06-01T00:00:00Z")).unwrap();

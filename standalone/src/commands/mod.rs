@@ -13,6 +13,8 @@ mod prices;
 mod reprice;
 mod simulate;
 mod chaos;
+mod simulate_history;
+mod measure;
 mod supervise;
 mod service;
 mod tether;
@@ -46,6 +48,8 @@ enum Command {
     Reprice(reprice::Arguments),
     Simulate(simulate::Arguments),
     Chaos(chaos::Arguments),
+    SimulateHistory(simulate_history::Arguments),
+    Measure(measure::Arguments),
     #[command(hide = true)]
     Clickhouse(clickhouse::Arguments),
     #[command(hide = true)]
@@ -96,6 +100,8 @@ pub fn run(cli: Cli) -> ExitCode {
             chaos::prepare();
             on_runtime(chaos::run(arguments))
         }
+        Command::SimulateHistory(arguments) => on_runtime(simulate_history::run(arguments)),
+        Command::Measure(arguments) => on_runtime(measure::run(arguments)),
         Command::Clickhouse(arguments) => on_runtime(async {
             clickhouse::command(arguments).await.map_err(|error| Failure::Failed(error.to_string()))
         }),

@@ -1,13 +1,10 @@
 //! The vendors' own clients work, and count what the bill counts.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use tests::configuration::KEY_A;
 use tests::stack::{Plan, Stack};
 use tokio::net::TcpListener;
@@ -72,9 +69,15 @@ async fn googles_client_calls_tools_shows_images_thinks_counts_and_lists_models(
 /// Runs a script against the stack's gateway; all that its clients counted stands in the bill.
 async fn drive(script: &'static str, stack: &Stack) -> Vec<Counted> {
     let url = stack.gateway.as_ref().unwrap().url.clone();
+    let python = tests::python::environment("requirements.txt").await;
     let run = move || {
-        let mut command = Command::new(environment());
-        command.arg("-B").arg(folder().join(script)).args([url.as_str(), KEY_A]).output().expect("python")
+        let mut command = Command::new(python);
+        command
+            .arg("-B")
+            .arg(tests::python::folder().join(script))
+            .args([url.as_str(), KEY_A])
+            .output()
+            .expect("python")
     };
     let output = tokio::task::spawn_blocking(run).await.unwrap();
     let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -132,40 +135,4 @@ async fn bill_is_the_providers(stack: &Stack, simulator: &Simulator) {
         assert_eq!(row.cache_write_1h_tokens.unwrap_or(0), usage.cache_write_1h.unwrap_or(0), "{answer:?}");
     }
     assert!(completed.iter().any(|answer| answer.usage.cache_write_1h > Some(0)), "a cache was written for an hour");
-}
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("python")
-}
-
-/// The Python of a venv with exactly the pinned packages, made once per set of pins under the target folder.
-fn environment() -> PathBuf {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(install).clone()
-}
-
-fn install() -> PathBuf {
-    let requirements = folder().join("requirements.txt");
-    let pins = std::fs::read(&requirements).expect("requirements.txt");
-    let digest: String = Sha256::digest(&pins).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{digest}"));
-    let python = venv.join("bin/python");
-    let done = venv.join("installed");
-    if done.exists() {
-        return python;
-    }
-    // Left half made by a run that was stopped.
-    let _ = std::fs::remove_dir_all(&venv);
-    run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"]);
-    run(pip.arg(&requirements));
-    std::fs::write(&done, "").expect("a mark in the venv");
-    python
-}
-
-fn run(command: &mut Command) {
-    let output =
-        command.output().unwrap_or_else(|error| panic!("{command:?}: {error}: Python 3 with venv and pip is needed"));
-    assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,0 +1,184 @@
+//! Seals the rollups: every closed hour is made anew from the rows and compared with what the views have summed up.
+//!
+//! The views are right as long as every row comes once. A repeated insert is dropped by its token, in the rollups too;
+//! but a token is forgotten one day, and a row that comes again after that is one row in `FINAL` and two in a sum. So a
+//! day whose tables have changed is computed from the rows once more, and replaced where it differs. Both the result
+//! and the replacement are the same however often they are made, so that a job that was killed is simply done again.
+//!
+//! One recorder does it: the one that records partition 0.
+
+mod days;
+mod fresh;
+mod note;
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+pub(crate) use self::note::{BackfillRow, SealRow};
+
+use std::time::{Duration, Instant};
+
+use schemas::rollups::{Family, Grain};
+use schemas::time::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use self::fresh::Fresh;
+use crate::health::Health;
+use crate::metrics::{SealVerdict, Stage};
+use crate::record::Shared;
+use crate::retry::Backoff;
+use crate::telemetry::with_causes;
+
+/// What is being written is waited for this long before a day is replaced. While ClickHouse takes no rows there is
+/// nothing to gain by waiting longer.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a pass broke off; the next one begins anew.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// ClickHouse did not do something.
+    #[error("ClickHouse: {0}")]
+    ClickHouse(#[from] clickhouse::error::Error),
+    /// It said nothing.
+    #[error("ClickHouse did not answer within {0:?}")]
+    Late(Duration),
+    /// An insert took too long.
+    #[error("an insert is under way for more than {LOCK_TIMEOUT:?}")]
+    Busy,
+}
+
+/// The job.
+pub struct Seal {
+    shared: Shared,
+    health: Health,
+}
+
+impl Seal {
+    /// A job that has not begun.
+    pub fn new(shared: Shared, health: Health) -> Self {
+        Self { shared, health }
+    }
+
+    /// Before anything is recorded: fills in the days that are not closed yet, if there are rows from before the views.
+    /// Days that are closed are filled in by the job itself. `false` when shutdown came first.
+    pub async fn prepare(&self, shutdown: &CancellationToken) -> bool {
+        let mut backoff = Backoff::default();
+        loop {
+            let prepared = tokio::select! {
+                prepared = self.fill_in_open_days() => prepared,
+                () = shutdown.cancelled() => return false,
+            };
+            let Err(error) = prepared else { return true };
+            self.shared.metrics.failed(Stage::Seal);
+            tracing::warn!(error = with_causes(&error), "the rollups of today cannot be filled in yet: trying again");
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next_wait()) => {}
+                () = shutdown.cancelled() => return false,
+            }
+        }
+    }
+
+    /// Looks over what has closed or changed, pass by pass, until shutdown.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let every = self.shared.config.recorder.seal_every.0;
+        let mut failing = false;
+        loop {
+            if self.health.is_recording(0) {
+                let started = Instant::now();
+                let passed = tokio::select! {
+                    passed = self.pass() => passed,
+                    () = shutdown.cancelled() => return,
+                };
+                match &passed {
+                    Ok(()) => self.shared.metrics.sealed(Timestamp::now()),
+                    Err(error) => {
+                        self.shared.metrics.failed(Stage::Seal);
+                        if !failing {
+                            tracing::warn!(
+                                error = with_causes(error),
+                                "the rollups could not all be checked: trying again"
+                            );
+                        }
+                    }
+                }
+                failing = passed.is_err();
+                self.shared.metrics.stage_took(Stage::Seal, started.elapsed());
+            }
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    async fn fill_in_open_days(&self) -> Result<(), Error> {
+        for family in Family::ALL {
+            if note::is_backfilled(&self.shared.clickhouse, family).await? {
+                continue;
+            }
+            for day in days::open(days::changed(&self.shared, family).await?, Timestamp::now()) {
+                let fresh = Fresh::make(&self.shared, family, day, day.end()).await?;
+                let replaced = fresh.replace().await;
+                fresh.remove().await?;
+                replaced?;
+                tracing::info!(family = family.as_str(), day = day.number(), "filled in the rollups of a day");
+            }
+        }
+        Ok(())
+    }
+
+    async fn pass(&self) -> Result<(), Error> {
+        fresh::remove_left_behind(&self.shared).await?;
+        for family in Family::ALL {
+            let now = Timestamp::now();
+            for due in days::due(days::changed(&self.shared, family).await?, now) {
+                self.check(family, due, now).await?;
+            }
+            if !note::is_backfilled(&self.shared.clickhouse, family).await? {
+                note::backfilled(&self.shared, family).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn check(&self, family: Family, due: days::Due, checked_at: Timestamp) -> Result<(), Error> {
+        let fresh = Fresh::make(&self.shared, family, due.day, due.closed_until).await?;
+        let checked = self.compare_and_replace(&fresh, due).await;
+        fresh.remove().await?;
+        let found = checked?;
+        let verdict = if found.differing_hours.is_empty() { SealVerdict::Equal } else { SealVerdict::Replaced };
+        if verdict == SealVerdict::Replaced {
+            tracing::warn!(
+                family = family.as_str(),
+                day = due.day.number(),
+                hours = found.differing_hours.len(),
+                counted_before = found.counted_before,
+                counted = found.counted,
+                "the rollups of a day differed from its rows and were made anew"
+            );
+        }
+        self.shared.metrics.day_sealed(verdict, found.differing_hours.len() as u64);
+        note::checked(&self.shared, family, due, checked_at, (verdict, found)).await
+    }
+
+    async fn compare_and_replace(&self, fresh: &Fresh<'_>, due: days::Due) -> Result<fresh::Found, Error> {
+        let found = fresh.compare().await?;
+        if found.differing_hours.is_empty() {
+            return Ok(found);
+        }
+        // Rows that came between the computation and the replacement would be lost to the rollups until the next pass.
+        let writing = self.shared.writing.write();
+        let _nothing_is_written = tokio::time::timeout(LOCK_TIMEOUT, writing).await.map_err(|_| Error::Busy)?;
+        if due.closed_until < due.day.end() {
+            fresh.add_open_hours(due.closed_until).await?;
+        }
+        fresh.replace().await?;
+        Ok(found)
+    }
+}
+
+/// The table of a family's grain while a day of it is being made.
+fn unfinished(family: Family, grain: Grain, job: &str) -> String {
+    format!("{}_seal_{job}", family.table(grain))
+}
