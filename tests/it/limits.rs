@@ -243,6 +243,7 @@ async fn two_gateways(broker: &Broker, catalogue: &str) -> (Vec<Gateway>, Vec<Te
             listen: nowhere,
             ops_listen: nowhere,
             gateway: String::new(),
+            recorder: String::new(),
             analytics: String::new(),
             catalogue: catalogue.to_owned(),
         };
