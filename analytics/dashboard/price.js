@@ -1,6 +1,6 @@
 // What the cost of a request is made of: tokens times price, kind by kind, exactly.
 import { h } from "./dom.js";
-import { count, exact, money, pico, sum } from "./format.js";
+import { count, exact, money, pico, sum, time } from "./format.js";
 import { table } from "./table.js";
 
 const NANO = 1_000_000_000n;
@@ -63,4 +63,16 @@ export function bill(request, tiers) {
     agrees ? null : h("p", { class: "note" }, "The lines do not come to the cost: the price book was changed after this was recorded."),
     source,
   ].filter(Boolean);
+}
+
+/** What later repricings have made of the cost. The last one counts in all sums; the bill above is as recorded. */
+export function repriced(adjustments) {
+  if (adjustments.length === 0) return [];
+  const columns = [
+    { name: "Priced again (UTC)", cell: (one) => time(one.adjusted_at) },
+    { name: "Before", number: true, cell: (one) => exact(pico(one.cost_before_usd)) },
+    { name: "Since then", number: true, cell: (one) => exact(pico(one.cost_usd)) },
+    { name: "Price", wide: true, cell: (one) => one.price_id ?? "none" },
+  ];
+  return [table({ caption: "Repricings: the last one counts in all sums", columns, rows: adjustments, shown: true })];
 }

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { h, unknown } from "./dom.js";
 import { bytes, count, duration, time } from "./format.js";
 import { panel } from "./panels.js";
-import { bill } from "./price.js";
+import { bill, repriced } from "./price.js";
 import { tokens } from "./requests.js";
 import { facts, table } from "./table.js";
 
@@ -99,8 +99,9 @@ function candidates({ candidates: rows, request: row, opened }) {
   return table({ caption: "Candidates of this request", columns, rows, empty: "Nobody was considered: it was refused before that, or its candidates are not stored yet." });
 }
 
-function cost({ request: row, price }) {
-  return row ? bill(row, price) : h("p", { class: "empty" }, "Known when it has ended.");
+function cost({ request: row, price, adjustments = [] }) {
+  if (!row) return h("p", { class: "empty" }, "Known when it has ended.");
+  return [bill(row, price), repriced(adjustments)].flat();
 }
 
 function used({ request: row }) {
