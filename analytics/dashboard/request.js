@@ -1,8 +1,8 @@
 // The whole story of one request, candidate by candidate.
 import { write } from "./address.js";
 import { get } from "./api.js";
-import { h, unknown } from "./dom.js";
-import { bytes, count, duration, time } from "./format.js";
+import { h, titled, unknown } from "./dom.js";
+import { bytes, count, duration, exact, money, pico, time } from "./format.js";
 import { panel } from "./panels.js";
 import { bill, repriced } from "./price.js";
 import { tokens } from "./requests.js";
@@ -94,6 +94,7 @@ function candidates({ candidates: rows, request: row, opened }) {
     { name: "First content", number: true, cell: (one) => ms(one.first_content_ms) },
     { name: "Took", number: true, cell: (one) => (one.verdict === "skipped" ? "–" : duration(one.duration_ms)) },
     { name: "Output", number: true, cell: (one) => (one.output_tokens === null ? "–" : count(one.output_tokens)) },
+    ...(rows.some((one) => one.cost_usd) ? [{ name: "Cost", number: true, cell: (one) => (one.cost_usd ? titled(money(pico(one.cost_usd)), exact(pico(one.cost_usd))) : "–") }] : []),
     { name: "What was said", wide: true, cell: (one) => [one.error_class, one.error_message].filter(Boolean).join(": ") || "–" },
   ];
   return table({ caption: "Candidates of this request", columns, rows, empty: "Nobody was considered: it was refused before that, or its candidates are not stored yet." });
