@@ -16,6 +16,8 @@ pub mod outcome;
 pub mod events;
 pub mod pack;
 pub mod subjects;
+pub mod streams;
+mod ranges;
 pub mod progress;
 pub mod heads;
 

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::time::Timestamp;
 
-/// The state of one partition. Every write is a compare-and-set on the key's revision: that is the fence.
+/// The state of one partition. Every write is a compare-and-set on the key's revision, and carries the fence of the
+/// lease that it is made under.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Names the stream's incarnation: raised when it was re-created or rolled back, so that a sequence range never names
@@ -24,6 +25,9 @@ pub struct Progress {
     pub intent: Option<Intent>,
     /// Which recorder wrote last.
     pub owner: String,
+    /// The fence of its lease: a recorder whose lease has a lower one has lost the partition and may not write.
+    #[serde(default)]
+    pub fence: u64,
     /// When it did.
     pub updated_at: Timestamp,
     /// Per gateway epoch: which event numbers are in ClickHouse.
@@ -40,8 +44,12 @@ pub struct Intent {
     pub to: u64,
     /// Messages in the range.
     pub messages: u64,
-    /// A hash over the range's message ids in order: the range read again must be the range written.
+    /// A hash over the range's messages in order: the range read again must be the range written.
     pub fingerprint: String,
+    /// A random number in the tokens of this intent, so that no other ever uses them: not even one of the same range, made
+    /// after NATS has come back with a state from before. 0 in intents of earlier releases.
+    #[serde(default)]
+    pub nonce: u64,
 }
 
 /// A set of event numbers: everything up to a watermark, and ranges beyond it that arrived early.
@@ -50,7 +58,7 @@ pub struct SeqSet {
     /// Every number from 1 to this one is in the set.
     pub contiguous: u64,
     /// Disjoint, ascending, not adjacent ranges `[first, last]` above `contiguous + 1`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::ranges")]
     pub ahead: Vec<(u64, u64)>,
 }
 
@@ -173,6 +181,23 @@ mod tests {
             let left: Vec<u64> = set.without(&other).into_iter().flat_map(|(first, last)| first..=last).collect();
             prop_assert_eq!(left, model.iter().copied().filter(|seq| !other.contains(*seq)).collect::<Vec<_>>());
             prop_assert!(set.ahead.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
+            let json = serde_json::to_string(&set).unwrap();
+            prop_assert_eq!(serde_json::from_str::<SeqSet>(&json).unwrap(), set);
         }
+    }
+
+    #[test]
+    fn states_of_earlier_releases_are_read_and_many_holes_take_little_room() {
+        let old = r#"{"incarnation":7,"stream_created":"x","done":3,"done_id":"i","owner":"o",
+            "updated_at":"2026-01-01T00:00:00Z",
+            "epochs":{"00000000-0000-0000-0000-000000000007":{"contiguous":4,"ahead":[[6,7],[9,9]]}}}"#;
+        let progress: Progress = serde_json::from_str(old).unwrap();
+        assert_eq!((progress.fence, progress.intent), (0, None));
+        assert_eq!(progress.epochs[&Uuid::from_u128(7)], SeqSet { contiguous: 4, ahead: vec![(6, 7), (9, 9)] });
+
+        // Every other event is of a kind whose packs were lost.
+        let ahead = (0..50_000).map(|hole| (1_000_000_000 + 2 * hole, 1_000_000_000 + 2 * hole)).collect();
+        let json = serde_json::to_string(&SeqSet { contiguous: 1, ahead }).unwrap();
+        assert!(json.len() < 101_000, "{} bytes", json.len());
     }
 }

@@ -19,6 +19,13 @@ pub const LEDGERS_BUCKET: &str = "weir_v1_ledgers";
 /// The KV bucket in which running gateways tell each other what all of them should know, a key per topic and gateway.
 pub const PEERS_BUCKET: &str = "weir_v1_peers";
 
+/// The KV bucket in which recorders share out the partitions between them, all in one value under
+/// [`RECORDERS_KEY`]: it is for liveness only, [`crate::progress::Progress`] keeps the fence.
+pub const RECORDERS_BUCKET: &str = "weir_v1_recorders";
+
+/// The key in [`RECORDERS_BUCKET`].
+pub const RECORDERS_KEY: &str = "board";
+
 /// `weir.v1.<kind>.<partition>`: where packs of one kind and partition are published.
 pub fn subject(kind: Kind, partition: u16) -> String {
     format!("weir.v1.{kind}.{partition}")

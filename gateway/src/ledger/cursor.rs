@@ -68,7 +68,12 @@ impl Cursor {
         }
         let file = match self.file.take() {
             Some(file) => file,
-            None => File::open(segments::path(&self.dir, self.segment))?,
+            None => match File::open(segments::path(&self.dir, self.segment)) {
+                Ok(file) => file,
+                // Committed in an earlier life, and trimmed before it was read in this one.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && self.skip_trimmed(tail)? => return Ok(true),
+                Err(error) => return Err(error),
+            },
         };
         let mut wanted = CHUNK_BYTES;
         if self.segment == tail.segment {
@@ -87,6 +92,16 @@ impl Cursor {
         }
         // A closed segment is read to its end: recovery has cut what was torn, so nothing is left over here.
         *self = Self { dir: std::mem::take(&mut self.dir), segment: self.segment + 1, ..Self::empty() };
+        Ok(true)
+    }
+
+    /// Goes to the oldest segment that is left, if that is a later one.
+    fn skip_trimmed(&mut self, tail: Tail) -> io::Result<bool> {
+        let left = segments::list(&self.dir).map_err(io::Error::other)?;
+        let Some(next) = left.into_iter().find(|number| *number > self.segment && *number <= tail.segment) else {
+            return Ok(false);
+        };
+        *self = Self { dir: std::mem::take(&mut self.dir), segment: next, ..Self::empty() };
         Ok(true)
     }
 

@@ -12,15 +12,15 @@ use schemas::events::Head;
 use schemas::progress::SeqSet;
 
 use super::cursor::Cursor;
-use super::packer::{Pack, Packer};
+use super::packer::{Lane, Pack, Packer};
 use super::{Ledger, record};
 
 /// Ranges `[first, last]` of one partition.
-pub(super) type Ranges = Vec<(u64, u64)>;
+pub type Ranges = Vec<(u64, u64)>;
 
 /// What a shipper knows of the fate of its events, per partition.
 #[derive(Debug, Default)]
-pub(super) struct Fate {
+pub struct Fate {
     /// Acknowledged by NATS since this process started.
     acked: BTreeMap<u16, SeqSet>,
     /// Committed to ClickHouse.
@@ -31,7 +31,7 @@ pub(super) struct Fate {
 
 impl Fate {
     /// NATS has acknowledged these.
-    pub(super) fn acknowledged(&mut self, partition: u16, seqs: &[u64]) {
+    pub fn acknowledged(&mut self, partition: u16, seqs: &[u64]) {
         let acked = self.acked.entry(partition).or_default();
         for seq in seqs {
             acked.insert(*seq);
@@ -39,7 +39,7 @@ impl Fate {
     }
 
     /// The recorder says what it has committed. It may forget after a loss of its own; what was committed stays so.
-    pub(super) fn committed(&mut self, partition: u16, seqs: &SeqSet) {
+    pub fn committed(&mut self, partition: u16, seqs: &SeqSet) {
         let known = self.committed.entry(partition).or_default();
         if seqs.contiguous >= known.contiguous {
             known.clone_from(seqs);
@@ -47,18 +47,18 @@ impl Fate {
     }
 
     /// The watermarks up to which everything is committed.
-    pub(super) fn watermarks(&self) -> BTreeMap<u16, u64> {
+    pub fn watermarks(&self) -> BTreeMap<u16, u64> {
         self.committed.iter().map(|(partition, seqs)| (*partition, seqs.contiguous)).collect()
     }
 
     /// Whether something acknowledged is not committed yet: then it is worth asking how far the recorder is.
-    pub(super) fn is_waiting(&self, partition: u16) -> bool {
+    pub fn is_waiting(&self, partition: u16) -> bool {
         !self.outstanding(partition).is_empty()
     }
 
     /// Looks at a partition of which the recorder has recorded everything (`caught_up`) or not. Returns what was
     /// missing at two looks in a row: one look may fall between a commit and its being seen here.
-    pub(super) fn lost(&mut self, partition: u16, caught_up: bool) -> Ranges {
+    pub fn lost(&mut self, partition: u16, caught_up: bool) -> Ranges {
         let suspects = self.suspects.remove(&partition).unwrap_or_default();
         if !caught_up {
             return Ranges::new();
@@ -76,29 +76,57 @@ impl Fate {
     }
 }
 
-/// Reads lost events from the ledger again, as packs; at most `packs_max` of them, the rest at the next look.
+/// Packs of lost events, while the ledger is read again from its beginning.
+#[derive(Debug)]
+pub struct Again<'a> {
+    lost: &'a BTreeMap<u16, Ranges>,
+    packs_max: usize,
+    now: Instant,
+    packer: Packer,
+    packs: Vec<Pack>,
+}
+
+impl<'a> Again<'a> {
+    /// Of these losses, at most so many packs: the rest comes at the next look.
+    pub fn new(lost: &'a BTreeMap<u16, Ranges>, packs_max: usize, now: Instant) -> Self {
+        Self { lost, packs_max, now, packer: Packer::default(), packs: Vec::new() }
+    }
+
+    /// Whether there is room for more.
+    pub fn has_room(&self) -> bool {
+        self.packs.len() < self.packs_max
+    }
+
+    /// Takes the next event of the ledger, if it is lost.
+    pub fn push(&mut self, lane: Lane, seq: u64, line: &[u8]) {
+        let lost = self.lost.get(&lane.0);
+        if lost.is_some_and(|ranges| ranges.iter().any(|(first, last)| (*first..=*last).contains(&seq))) {
+            self.packs.extend(self.packer.push(lane, seq, line, self.now));
+        }
+    }
+
+    /// The packs. The journal keeps the boundaries of first sendings only: a restart sends by those.
+    pub fn finish(mut self) -> Vec<Pack> {
+        self.packs.extend(self.packer.flush());
+        self.packs.iter_mut().for_each(|pack| pack.journaled = true);
+        self.packs
+    }
+}
+
+/// Reads lost events from the ledger again, as packs; at most `packs_max` of them.
 pub(super) fn reread(ledger: &Ledger, lost: &BTreeMap<u16, Ranges>, packs_max: usize) -> io::Result<Vec<Pack>> {
     let mut cursor = Cursor::at_start(ledger.dir())?;
-    let (tail, now) = (ledger.tail(), Instant::now());
-    let mut packer = Packer::default();
-    let mut packs = Vec::new();
-    while packs.len() < packs_max {
+    let tail = ledger.tail();
+    let mut again = Again::new(lost, packs_max, Instant::now());
+    while again.has_room() {
         let Some(payload) = cursor.next(tail)? else { break };
         if matches!(payload.first(), Some(&record::PACK | &record::CHECKPOINT)) {
             continue;
         }
         let Ok(head) = serde_json::from_slice::<Head>(&payload) else { continue };
-        let wanted = lost
-            .get(&head.partition)
-            .is_some_and(|ranges| ranges.iter().any(|(first, last)| (*first..=*last).contains(&head.seq)));
-        if wanted {
-            packs.extend(packer.push((head.partition, head.kind), head.seq, &payload, now));
-        }
+        again.push((head.partition, head.kind), head.seq, &payload);
     }
-    packs.extend(packer.flush());
-    // The journal keeps the boundaries of first sendings only: a restart sends by those.
-    packs.iter_mut().for_each(|pack| pack.journaled = true);
-    Ok(packs)
+    Ok(again.finish())
 }
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ mod recovery;
 mod spare;
 mod writer;
 mod cursor;
-mod packer;
-mod heal;
+pub mod packer;
+pub mod heal;
+pub mod trim;
 mod heads;
 mod ship;
 

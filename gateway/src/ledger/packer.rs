@@ -12,11 +12,15 @@ use serde::{Deserialize, Serialize};
 
 /// The events of one kind and partition that one pack holds: all with `first <= seq <= last`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Boundary {
-    pub(crate) partition: u16,
-    pub(crate) kind: Kind,
-    pub(crate) first: u64,
-    pub(crate) last: u64,
+pub struct Boundary {
+    /// Their partition.
+    pub partition: u16,
+    /// Their kind.
+    pub kind: Kind,
+    /// The first number.
+    pub first: u64,
+    /// The last number, inclusive.
+    pub last: u64,
 }
 
 impl Boundary {
@@ -27,15 +31,19 @@ impl Boundary {
 
 /// A finished pack.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pack {
-    pub(super) boundary: Boundary,
-    pub(super) seqs: Vec<u64>,
-    pub(super) bytes: Vec<u8>,
+pub struct Pack {
+    /// Which events it holds; its id is made of it.
+    pub boundary: Boundary,
+    /// Their numbers.
+    pub seqs: Vec<u64>,
+    /// The payload.
+    pub bytes: Vec<u8>,
     /// Whether the journal already has its boundary.
-    pub(super) journaled: bool,
+    pub journaled: bool,
 }
 
-type Lane = (u16, Kind);
+/// Partition and kind: what a pack holds is all of one lane.
+pub type Lane = (u16, Kind);
 
 #[derive(Debug, Default)]
 struct Filling {
@@ -49,14 +57,14 @@ struct Filling {
 
 /// Packs being filled, one per partition and kind.
 #[derive(Debug, Default)]
-pub(super) struct Packer {
+pub struct Packer {
     lanes: BTreeMap<Lane, Filling>,
     journal: BTreeMap<Lane, VecDeque<Boundary>>,
 }
 
 impl Packer {
     /// A packer that repeats the packs of the journal before it makes any of its own.
-    pub(super) fn new(journaled: Vec<Boundary>) -> Self {
+    pub fn new(journaled: Vec<Boundary>) -> Self {
         let mut journal: BTreeMap<Lane, VecDeque<Boundary>> = BTreeMap::new();
         for boundary in journaled {
             journal.entry((boundary.partition, boundary.kind)).or_default().push_back(boundary);
@@ -65,7 +73,7 @@ impl Packer {
     }
 
     /// Adds an event. Returns the packs that this completes, at most two.
-    pub(super) fn push(&mut self, lane: Lane, seq: u64, line: &[u8], now: Instant) -> Vec<Pack> {
+    pub fn push(&mut self, lane: Lane, seq: u64, line: &[u8], now: Instant) -> Vec<Pack> {
         let mut finished = Vec::new();
         let filling = self.lanes.entry(lane).or_default();
         let journal = self.journal.entry(lane).or_default();
@@ -93,17 +101,17 @@ impl Packer {
     }
 
     /// Packs whose first event has waited for long enough.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<Pack> {
+    pub fn due(&mut self, now: Instant) -> Vec<Pack> {
         self.take(|filling| filling.since.is_some_and(|since| now.duration_since(since) >= LINGER))
     }
 
     /// Everything that is left, however young.
-    pub(super) fn flush(&mut self) -> Vec<Pack> {
+    pub fn flush(&mut self) -> Vec<Pack> {
         self.take(|_| true)
     }
 
     /// When the next pack is due.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub fn next_due(&self) -> Option<Instant> {
         self.lanes
             .values()
             .filter(|filling| !filling.builder.is_empty())

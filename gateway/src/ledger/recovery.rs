@@ -15,7 +15,8 @@ use uuid::Uuid;
 use super::packer::Boundary;
 use super::record::{self, Read};
 use super::segments;
-use super::writer::{AppendError, Checkpoint, SegmentInfo};
+use super::trim::SegmentInfo;
+use super::writer::{AppendError, Checkpoint};
 
 /// Why a ledger cannot be used.
 #[derive(Debug, thiserror::Error)]

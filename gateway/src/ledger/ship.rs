@@ -18,7 +18,7 @@ use futures_util::stream::FuturesUnordered;
 use schemas::config::Nats;
 use schemas::events::Head;
 use schemas::progress::Progress;
-use schemas::subjects;
+use schemas::{streams, subjects};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -163,16 +163,20 @@ pub(crate) async fn connect_nats(nats: &Nats, connected: Arc<AtomicBool>) -> Res
 
 /// The stream of a partition. The recorder asks for the same; whoever comes first creates it.
 fn stream_config(nats: &Nats, partition: u16) -> stream::Config {
+    let wanted = streams::partition(nats, partition);
     stream::Config {
-        name: subjects::stream(partition),
-        subjects: vec![subjects::partition_subjects(partition)],
+        name: wanted.name,
+        subjects: wanted.subjects,
         retention: stream::RetentionPolicy::Limits,
-        discard: stream::DiscardPolicy::New,
+        discard: match wanted.when_full {
+            streams::WhenFull::Refuse => stream::DiscardPolicy::New,
+            streams::WhenFull::DropOldest => stream::DiscardPolicy::Old,
+        },
         storage: stream::StorageType::File,
-        max_bytes: i64::try_from(nats.max_bytes.0 / u64::from(nats.partitions.max(1))).unwrap_or(i64::MAX),
-        max_age: nats.max_age.0,
-        duplicate_window: subjects::DUPLICATE_WINDOW,
-        num_replicas: usize::from(nats.replicas),
+        max_bytes: wanted.max_bytes,
+        max_age: wanted.max_age,
+        duplicate_window: wanted.duplicate_window,
+        num_replicas: wanted.replicas,
         allow_direct: true,
         ..stream::Config::default()
     }

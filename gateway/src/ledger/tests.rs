@@ -197,6 +197,28 @@ fn segments_are_trimmed_from_the_front_only_when_committed_and_settled() {
     assert_eq!(events(&ledger).last().unwrap().head.seq, last + 1);
 }
 
+/// A restarted gateway reads its ledger from the beginning, and learns meanwhile that most of it is committed.
+#[test]
+fn a_segment_that_is_trimmed_before_it_is_read_is_skipped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    while ledger.tail().segment < 5 {
+        let id = Uuid::now_v7();
+        ledger.append(&[opened(id), terminal(id)]).unwrap();
+    }
+    let mut cursor = Cursor::at_start(ledger.dir()).unwrap();
+    let head = |payload: Vec<u8>| serde_json::from_slice::<schemas::events::Head>(&payload).unwrap().seq;
+    assert_eq!(head(cursor.next(ledger.tail()).unwrap().unwrap()), 1);
+    let first_left = seqs(&ledger).len() as u64;
+    assert_eq!(ledger.trim(&BTreeMap::from([(0, first_left)])).unwrap(), 4);
+    let mut last = 1;
+    while let Some(payload) = cursor.next(ledger.tail()).unwrap() {
+        assert!(head(payload.clone()) > last);
+        last = head(payload);
+    }
+    assert_eq!(last, first_left);
+}
+
 #[test]
 fn a_full_ledger_keeps_room_for_what_was_let_in() {
     let dir = tempfile::tempdir().unwrap();

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::packer::Boundary;
 use super::recovery::{RecoveryError, Scan};
 use super::spare::{self, Spare};
+use super::trim::{self, SegmentInfo};
 use super::{Tail, record, segments};
 
 /// Why an event was not written.
@@ -39,35 +40,6 @@ pub enum AppendError {
 pub(super) struct Checkpoint<R> {
     pub(super) request_id: Uuid,
     pub(super) so_far: R,
-}
-
-/// What a segment holds, for trimming.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct SegmentInfo {
-    pub(super) number: u64,
-    pub(super) bytes: u64,
-    /// The part of `bytes` that captured bodies take.
-    pub(super) body_bytes: u64,
-    /// Highest number of each partition.
-    last_seq: BTreeMap<u16, u64>,
-    /// Requests opened here that have no terminal event yet.
-    pub(super) open_requests: usize,
-}
-
-impl SegmentInfo {
-    pub(super) fn new(number: u64) -> Self {
-        Self { number, ..Self::default() }
-    }
-
-    pub(super) fn saw(&mut self, partition: u16, seq: u64) {
-        let last = self.last_seq.entry(partition).or_default();
-        *last = (*last).max(seq);
-    }
-
-    fn is_done(&self, committed: &BTreeMap<u16, u64>) -> bool {
-        let covered = |(partition, last): (&u16, &u64)| committed.get(partition).is_some_and(|seq| seq >= last);
-        self.open_requests == 0 && self.last_seq.iter().all(covered)
-    }
 }
 
 /// What the events of one request take, generously.
@@ -309,9 +281,7 @@ impl Writer {
 
     /// Forgets segments from the front while nothing of them is needed; the caller removes their files.
     pub(super) fn trim(&mut self, committed: &BTreeMap<u16, u64>) -> Vec<u64> {
-        let done = self.segments.iter().take_while(|info| info.is_done(committed)).count();
-        // The open segment stays, whatever it holds.
-        let done = done.min(self.segments.len().saturating_sub(1));
+        let done = trim::done(&self.segments, committed);
         self.segments.drain(..done).map(|info| info.number).collect()
     }
 
