@@ -11,7 +11,7 @@ use async_nats::jetstream::stream::{
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use schemas::config;
 use schemas::progress::Progress;
-use schemas::subjects;
+use schemas::streams;
 use schemas::time::Timestamp;
 use tokio::sync::watch;
 
@@ -95,54 +95,43 @@ fn observe(metrics: &Metrics, event: &Event) {
 
 /// The stream of a partition, made if it is not there. One that is there stays as it is, whatever its limits.
 pub async fn partition_stream(context: &Context, settings: &config::Nats, partition: u16) -> Result<Stream, Error> {
-    let share = settings.max_bytes.0 / u64::from(settings.partitions.max(1));
-    let wanted = Config {
-        name: subjects::stream(partition),
-        subjects: vec![subjects::partition_subjects(partition)],
-        retention: RetentionPolicy::Limits,
-        // A full stream refuses new messages, which their gateway keeps, rather than dropping what is not recorded.
-        discard: DiscardPolicy::New,
-        storage: StorageType::File,
-        max_bytes: i64::try_from(share).unwrap_or(i64::MAX),
-        max_age: settings.max_age.0,
-        duplicate_window: subjects::DUPLICATE_WINDOW,
-        num_replicas: usize::from(settings.replicas),
-        ..Config::default()
-    };
-    ensure(context, wanted).await
+    ensure(context, streams::partition(settings, partition)).await
 }
 
 /// The stream of dead letters, made if it is not there.
 pub async fn dead_letter_stream(context: &Context, settings: &config::Nats) -> Result<Stream, Error> {
-    let share = settings.max_bytes.0 / 16;
-    let wanted = Config {
-        name: subjects::DEAD_LETTER_STREAM.to_owned(),
-        subjects: vec![subjects::DEAD_LETTER_SUBJECTS.to_owned()],
-        retention: RetentionPolicy::Limits,
-        // The table holds every letter; a flood of them must not stop the recording.
-        discard: DiscardPolicy::Old,
-        storage: StorageType::File,
-        max_bytes: i64::try_from(share).unwrap_or(i64::MAX),
-        duplicate_window: subjects::DUPLICATE_WINDOW,
-        num_replicas: usize::from(settings.replicas),
-        ..Config::default()
-    };
-    ensure(context, wanted).await
+    ensure(context, streams::dead_letters(settings)).await
 }
 
-async fn ensure(context: &Context, wanted: Config) -> Result<Stream, Error> {
+async fn ensure(context: &Context, wanted: streams::Settings) -> Result<Stream, Error> {
     let what = "open or create a stream";
+    let wanted = Config {
+        name: wanted.name,
+        subjects: wanted.subjects,
+        retention: RetentionPolicy::Limits,
+        discard: match wanted.when_full {
+            streams::WhenFull::Refuse => DiscardPolicy::New,
+            streams::WhenFull::DropOldest => DiscardPolicy::Old,
+        },
+        storage: StorageType::File,
+        max_bytes: wanted.max_bytes,
+        max_age: wanted.max_age,
+        duplicate_window: wanted.duplicate_window,
+        num_replicas: wanted.replicas,
+        allow_direct: true,
+        ..Config::default()
+    };
     within(what, context.get_or_create_stream(wanted)).await?.map_err(|error| Error::refused(what)(error.to_string()))
 }
 
-/// The bucket of the partitions' progress, made if it is not there.
-pub async fn progress_bucket(context: &Context, settings: &config::Nats) -> Result<Store, Error> {
-    let what = "open or create the progress bucket";
-    if let Ok(store) = within(what, context.get_key_value(subjects::PROGRESS_BUCKET)).await? {
+/// A bucket of one value per key, made if it is not there.
+pub async fn bucket(context: &Context, settings: &config::Nats, name: &str) -> Result<Store, Error> {
+    let what = "open or create a bucket";
+    if let Ok(store) = within(what, context.get_key_value(name)).await? {
         return Ok(store);
     }
     let wanted = kv::Config {
-        bucket: subjects::PROGRESS_BUCKET.to_owned(),
+        bucket: name.to_owned(),
         history: 1,
         storage: StorageType::File,
         num_replicas: usize::from(settings.replicas),

@@ -23,15 +23,6 @@ pub enum Error {
     Nats(String),
 }
 
-/// The progress with the revision that the next write must name.
-#[derive(Clone, Debug)]
-pub struct Committed {
-    /// The state.
-    pub progress: Progress,
-    /// Its revision.
-    pub revision: u64,
-}
-
 /// One partition's key.
 #[derive(Clone, Debug)]
 pub struct ProgressKey {
@@ -45,36 +36,35 @@ impl ProgressKey {
         Self { store, key: schemas::subjects::progress_key(partition) }
     }
 
-    /// The state, if there is one.
-    pub async fn load(&self) -> Result<Option<Committed>, Error> {
+    /// The state and its revision, if there is one.
+    pub async fn load(&self) -> Result<Option<(Progress, u64)>, Error> {
         let entry =
             within(self.store.entry(self.key.as_str())).await?.map_err(|error| Error::Nats(error.to_string()))?;
         let Some(entry) = entry.filter(|entry| entry.operation == async_nats::jetstream::kv::Operation::Put) else {
             return Ok(None);
         };
-        Ok(Some(Committed { progress: serde_json::from_slice(&entry.value)?, revision: entry.revision }))
+        Ok(Some((serde_json::from_slice(&entry.value)?, entry.revision)))
     }
 
-    /// Writes the first state.
-    pub async fn create(&self, progress: Progress) -> Result<Committed, Error> {
-        let value = serde_json::to_vec(&progress)?;
-        let created = within(self.store.create(self.key.as_str(), value.into())).await?;
-        let revision = created.map_err(|error| match error.kind() {
-            CreateErrorKind::AlreadyExists => Error::Conflict,
-            _ => Error::Nats(error.to_string()),
-        })?;
-        Ok(Committed { progress, revision })
-    }
-
-    /// Writes the next state over the one at `revision`.
-    pub async fn replace(&self, progress: Progress, revision: u64) -> Result<Committed, Error> {
-        let value = serde_json::to_vec(&progress)?;
-        let updated = within(self.store.update(self.key.as_str(), value.into(), revision)).await?;
-        let revision = updated.map_err(|error| match error.kind() {
-            UpdateErrorKind::WrongLastRevision => Error::Conflict,
-            _ => Error::Nats(error.to_string()),
-        })?;
-        Ok(Committed { progress, revision })
+    /// Writes the state over the one at this revision, or, with none, as the first one. Returns its revision.
+    pub async fn save(&self, progress: &Progress, over: Option<u64>) -> Result<u64, Error> {
+        let value = serde_json::to_vec(progress)?.into();
+        match over {
+            Some(revision) => {
+                let updated = within(self.store.update(self.key.as_str(), value, revision)).await?;
+                updated.map_err(|error| match error.kind() {
+                    UpdateErrorKind::WrongLastRevision => Error::Conflict,
+                    _ => Error::Nats(error.to_string()),
+                })
+            }
+            None => {
+                let created = within(self.store.create(self.key.as_str(), value)).await?;
+                created.map_err(|error| match error.kind() {
+                    CreateErrorKind::AlreadyExists => Error::Conflict,
+                    _ => Error::Nats(error.to_string()),
+                })
+            }
+        }
     }
 }
 

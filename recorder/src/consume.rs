@@ -68,7 +68,8 @@ pub struct Reader {
     messages: Messages,
     connections: Connections,
     delivered: u64,
-    returned: Option<Message>,
+    /// Messages that were given back, the next one last.
+    returned: Vec<Message>,
 }
 
 impl Reader {
@@ -91,12 +92,12 @@ impl Reader {
         let messages = tokio::time::timeout(CREATE_TIMEOUT, create)
             .await
             .map_err(|_| Error::Create("the server did not answer in time".to_owned()))??;
-        Ok(Self { messages, connections, delivered: 0, returned: None })
+        Ok(Self { messages, connections, delivered: 0, returned: Vec::new() })
     }
 
     /// Waits for the next message. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Result<Message, Error> {
-        if let Some(message) = self.returned.take() {
+        if let Some(message) = self.returned.pop() {
             return Ok(message);
         }
         let broken = |reason: String| Error::Broken(reason);
@@ -133,6 +134,6 @@ impl Reader {
 
     /// Gives a message back: it is the next one again.
     pub fn put_back(&mut self, message: Message) {
-        self.returned = Some(message);
+        self.returned.push(message);
     }
 }

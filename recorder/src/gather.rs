@@ -16,6 +16,8 @@ const QUIET: Duration = Duration::from_millis(100);
 /// A range whose messages are old already is gathered for this long all the same: they come from a backlog, and small
 /// ranges would not reduce it.
 const LEAST: Duration = Duration::from_millis(100);
+/// Longer than any write lasts.
+const FOREVER: Duration = Duration::from_secs(86_400);
 /// Longest wait for the next message of a range that is known to be there.
 const EXACT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -35,6 +37,8 @@ pub struct Range {
     pub name: RangeName,
     /// Its messages, in order.
     pub messages: Vec<Message>,
+    /// Whether another message would not have fitted.
+    pub is_full: bool,
 }
 
 #[derive(Default)]
@@ -43,6 +47,7 @@ struct Gathering {
     messages: Vec<Message>,
     events: usize,
     bytes: usize,
+    is_full: bool,
 }
 
 impl Gathering {
@@ -51,6 +56,7 @@ impl Gathering {
         let events = schemas::pack::lines(&message.payload).count();
         let full = self.events + events > limits.max_events || self.bytes + message.payload.len() > BYTES_MAX;
         if full && !self.messages.is_empty() {
+            self.is_full = true;
             return Err(message);
         }
         self.events += events;
@@ -60,12 +66,12 @@ impl Gathering {
     }
 
     fn take(&mut self, message: Message) {
-        self.namer.push(message.seq, &message.id);
+        self.namer.push(message.seq, &message.id, crc32c::crc32c(&message.payload));
         self.messages.push(message);
     }
 
     fn finish(self) -> Option<Range> {
-        Some(Range { name: self.namer.finish()?, messages: self.messages })
+        Some(Range { name: self.namer.finish()?, messages: self.messages, is_full: self.is_full })
     }
 }
 
@@ -113,6 +119,26 @@ pub async fn next_range(
 fn patience_left(published_at: Timestamp, now: Timestamp, max_age: Duration) -> Duration {
     let age_ms = now.millis_since(published_at).max(0.0);
     max_age.saturating_sub(Duration::from_secs_f64(age_ms / 1000.0)).max(LEAST.min(max_age))
+}
+
+/// Gathers the next range while another one is being written, if it gets full in that time. Otherwise the reader has its
+/// messages again.
+pub async fn next_full_range(
+    reader: &mut Reader,
+    limits: Limits,
+    written: &CancellationToken,
+) -> Result<Option<Range>, consume::Error> {
+    let forever = Instant::now() + FOREVER;
+    let patience = Patience { not_before: forever, idle: FOREVER };
+    let limits = Limits { max_age: FOREVER, ..limits };
+    let range = next_range(reader, limits, patience, written).await?;
+    Ok(range.and_then(|range| {
+        if range.is_full {
+            return Some(range);
+        }
+        range.messages.into_iter().rev().for_each(|message| reader.put_back(message));
+        None
+    }))
 }
 
 /// Reads the messages up to sequence `to`, whatever their size. `None` when the next one is behind it already.

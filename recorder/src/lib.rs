@@ -14,9 +14,11 @@ mod retry;
 mod write;
 mod dead_letter;
 mod replay;
+mod bury;
 mod commit;
 mod stored;
-mod position;
+mod retire;
+pub mod lease;
 mod record;
 
 mod migrate;

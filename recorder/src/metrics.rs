@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 use schemas::time::Timestamp;
 
@@ -92,6 +92,8 @@ struct Inner {
     lag_seconds: GaugeVec,
     gaps: IntGaugeVec,
     seals: Seals,
+    leases: Leases,
+    put_off: IntCounter,
     nats_connected: Gauge,
     clickhouse_reached: AtomicBool,
     /// Per partition: when the oldest message was published that is read and not committed; 0 when there is none.
@@ -121,6 +123,34 @@ impl Seals {
             seals.days.with_label_values(&[verdict.as_str()]).inc_by(0);
         }
         Ok(seals)
+    }
+}
+
+/// Who records what.
+#[derive(Debug)]
+struct Leases {
+    held: IntGaugeVec,
+    takeovers: IntCounter,
+    losses: IntCounter,
+    members: IntGauge,
+}
+
+impl Leases {
+    fn new(registry: &Registry, partitions: u16) -> Result<Self, prometheus::Error> {
+        let held = Opts::new("weir_recorder_lease_held", "1 while this recorder holds the partition's lease");
+        let takeovers = "Partitions taken over from recorders that had gone silent";
+        let losses = "Times that recording was cut off because the lease had run out or was lost";
+        let members = "Recorders that share the partitions; 0 before that is known";
+        let leases = Self {
+            held: registered(registry, IntGaugeVec::new(held, &["partition"])?)?,
+            takeovers: registered(registry, IntCounter::new("weir_recorder_lease_takeovers_total", takeovers)?)?,
+            losses: registered(registry, IntCounter::new("weir_recorder_lease_losses_total", losses)?)?,
+            members: registered(registry, IntGauge::new("weir_recorders", members)?)?,
+        };
+        for partition in 0..partitions {
+            leases.held.with_label_values(&[&partition.to_string()]).set(0);
+        }
+        Ok(leases)
     }
 }
 
@@ -181,6 +211,11 @@ impl Metrics {
                 )?,
             )?,
             seals: Seals::register(&registry)?,
+            leases: Leases::new(&registry, partitions)?,
+            put_off: counter(
+                "weir_events_put_off_total",
+                "Events not recorded because there are too many holes before them: their gateways send them again",
+            )?,
             nats_connected: registered(
                 &registry,
                 Gauge::new("weir_recorder_nats_connected", "1 while connected to NATS")?,
@@ -204,8 +239,31 @@ impl Metrics {
         inner.deduplicated.inc_by(tally.deduplicated);
         inner.dead_lettered.inc_by(tally.dead_lettered);
         inner.unpriced.inc_by(tally.unpriced);
+        inner.put_off.inc_by(tally.put_off);
         inner.ranges.inc();
         inner.range_events.observe((tally.stored + tally.deduplicated + tally.dead_lettered) as f64);
+    }
+
+    /// The leases that this recorder holds, how many recorders share the partitions, and how many leases this one has
+    /// taken over since its start.
+    pub fn leases(&self, held: &[u16], members: usize, takeovers: u64) {
+        let Inner { leases, oldest_open_micros, .. } = &*self.0;
+        for partition in 0..oldest_open_micros.len() {
+            let is_held = held.iter().any(|held| usize::from(*held) == partition);
+            leases.held.with_label_values(&[&partition.to_string()]).set(i64::from(is_held));
+        }
+        leases.members.set(i64::try_from(members).unwrap_or(i64::MAX));
+        leases.takeovers.inc_by(takeovers.saturating_sub(leases.takeovers.get()));
+    }
+
+    /// Whether it is known who has which partition.
+    pub fn has_leases_read(&self) -> bool {
+        self.0.leases.members.get() > 0
+    }
+
+    /// A lease ran out or was lost while its partition was being recorded.
+    pub fn lease_lost(&self) {
+        self.0.leases.losses.inc();
     }
 
     /// A stage was passed.
@@ -293,7 +351,7 @@ mod tests {
     #[test]
     fn the_contract_names_are_exposed_and_lag_grows_while_nothing_moves() {
         let metrics = Metrics::new(2).unwrap();
-        metrics.range_committed(Tally { stored: 3, deduplicated: 2, dead_lettered: 1, unpriced: 1 });
+        metrics.range_committed(Tally { stored: 3, deduplicated: 2, dead_lettered: 1, unpriced: 1, put_off: 0 });
         metrics.oldest_open(1, Some(Timestamp::from_micros(1_000_000)));
         metrics.day_sealed(SealVerdict::Replaced, 3);
         let text = |seconds: i64| {

@@ -1,5 +1,5 @@
-//! Records one partition, step by step: name a range, write it, commit it. This file does the I/O of the protocol; what
-//! to do is decided in [`crate::protocol`], what to write in [`crate::plan`].
+//! Records one partition under a lease, task by task. This file does the I/O of the protocol; what to do is decided in
+//! [`crate::protocol`], what to write in [`crate::plan`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,22 +8,25 @@ use async_nats::jetstream::context::Context as JetStream;
 use async_nats::jetstream::stream::Stream;
 use schemas::config;
 use schemas::price::Book;
-use schemas::progress::Intent;
+use schemas::progress::{Intent, Progress};
+use schemas::subjects::PROGRESS_BUCKET;
 use schemas::time::Timestamp;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{self, Connections};
+use crate::bury;
 use crate::commit::{self, ProgressKey};
 use crate::consume::{self, Reader};
 use crate::dead_letter;
 use crate::gather::{self, Limits, Patience, Range};
 use crate::metrics::{Metrics, Stage};
-use crate::plan::{self, Context, Plan};
-use crate::position::Position;
-use crate::protocol::{self, Departure, Step, TokenBase};
+use crate::plan::{self, Context, Decoded, Plan};
+use crate::protocol::{self, RangeName, Recording, Stop, Stored, Task, Tenure, TokenBase, Told};
 use crate::replay;
-use crate::rows::DeadLetterRow;
-use crate::write::{Inserter, Refusal, Writer};
+use crate::retire;
+use crate::stored;
+use crate::write::{Inserter, Writer};
 
 /// Under a trickle of events ranges begin at least this far apart: a part per table and range is what ClickHouse pays.
 const PACE: Duration = Duration::from_millis(250);
@@ -49,7 +52,7 @@ pub struct Shared {
     pub book: Arc<Book>,
     /// Metrics.
     pub metrics: Metrics,
-    /// This recorder's name in the progress.
+    /// This recorder's name: on the board of leases, and in the progress.
     pub owner: String,
     /// Read while rows are being inserted, written while a rollup is being replaced.
     pub writing: Arc<tokio::sync::RwLock<()>>,
@@ -64,6 +67,9 @@ pub enum Error {
     /// The state could not be read or written, or is another recorder's now.
     #[error(transparent)]
     Progress(#[from] commit::Error),
+    /// The state does not allow to go on.
+    #[error(transparent)]
+    Stop(#[from] Stop),
     /// Reading the stream broke off.
     #[error(transparent)]
     Consume(#[from] consume::Error),
@@ -82,168 +88,287 @@ impl Error {
     /// The stage that failed.
     pub fn stage(&self) -> Stage {
         match self {
-            Self::Broker(_) | Self::Stored(_) => Stage::Open,
+            Self::Broker(_) | Self::Stored(_) | Self::Stop(_) => Stage::Open,
             Self::Progress(_) => Stage::Commit,
             Self::Consume(_) => Stage::Gather,
             Self::DeadLetter(_) => Stage::DeadLetter,
             Self::Plan(_) => Stage::Plan,
         }
     }
+
+    /// The fence that the partition's state holds, where it is higher than the lease's.
+    pub fn higher_fence(&self) -> Option<u64> {
+        match self {
+            Self::Stop(Stop::Fenced(fenced)) => Some(fenced.found),
+            _ => None,
+        }
+    }
 }
 
-/// A partition being recorded, from a verified state on.
+/// Whether there is more to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// There is.
+    On,
+    /// Not under this lease: everything in hand is recorded.
+    Stopped,
+}
+
+/// A range in memory and what becomes of it.
+struct Hand {
+    range: Range,
+    /// Its lines, as long as they are not planned.
+    decoded: Option<Decoded>,
+    plan: Option<Plan>,
+}
+
+/// A partition being recorded.
 pub struct Session {
     shared: Shared,
     partition: u16,
     stream: Stream,
-    position: Position,
-    reader: Reader,
+    key: ProgressKey,
+    recording: Recording,
+    /// The connection that everything was read by: after a loss of NATS' data a state may come back under a revision
+    /// that it had before, so nothing is written over another connection.
+    connection: u64,
+    reader: Option<Reader>,
+    hand: Option<Hand>,
+    /// The next range, read and being decoded while the one in hand is written.
+    ahead: Option<JoinHandle<(Range, Decoded)>>,
     last_range: tokio::time::Instant,
     purge_checked: Option<Instant>,
+    retire_checked: Option<Instant>,
 }
 
 impl Session {
-    /// Opens the partition: makes its stream and bucket if they are not there, and makes sure that the state fits both
-    /// the stream and ClickHouse before it is trusted.
-    pub async fn open(shared: Shared, partition: u16) -> Result<Self, Error> {
+    /// Opens the partition: makes its stream and bucket if they are not there.
+    pub async fn open(shared: Shared, partition: u16, fence: u64) -> Result<Self, Error> {
+        let connection = *shared.connections.borrow();
         let stream = broker::partition_stream(&shared.jetstream, &shared.config.nats, partition).await?;
         broker::dead_letter_stream(&shared.jetstream, &shared.config.nats).await?;
-        let bucket = broker::progress_bucket(&shared.jetstream, &shared.config.nats).await?;
-        let key = ProgressKey::new(bucket, partition);
-        let position = Position::open(shared.clone(), partition, key, &stream).await?;
-        let from = match protocol::next(position.progress()) {
-            Step::Repeat(intent) => intent.from,
-            Step::Gather(from) => from,
-        };
-        let reader = Reader::open(&stream, from, shared.connections.clone()).await?;
-        let last_range = tokio::time::Instant::now();
-        tracing::info!(partition, from, incarnation = position.progress().incarnation, "recording a partition");
-        Ok(Self { shared, partition, stream, position, reader, last_range, purge_checked: None })
+        let bucket = broker::bucket(&shared.jetstream, &shared.config.nats, PROGRESS_BUCKET).await?;
+        // The low bits of a fresh UUIDv7 are random.
+        let salt = uuid::Uuid::now_v7().as_u64_pair().1;
+        let tenure = Tenure { partition, owner: shared.owner.clone(), fence, salt };
+        Ok(Self {
+            partition,
+            stream,
+            key: ProgressKey::new(bucket, partition),
+            recording: Recording::new(tenure),
+            connection,
+            reader: None,
+            hand: None,
+            ahead: None,
+            last_range: tokio::time::Instant::now(),
+            purge_checked: None,
+            retire_checked: None,
+            shared,
+        })
     }
 
-    /// Records the next range, or waits a while for one. A stop ends the wait, not the recording of a range in hand.
-    pub async fn step(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        match protocol::next(self.position.progress()) {
-            Step::Repeat(intent) => self.repeat(&intent).await,
-            Step::Gather(_) => self.gather(stop).await,
+    /// Whether the state is known and fits the stream.
+    pub fn is_recording(&self) -> bool {
+        matches!(self.recording.task(), Task::Gather(_))
+    }
+
+    /// Whether the next step is to write rows.
+    pub fn is_writing(&self) -> bool {
+        matches!(self.recording.task(), Task::Write(_))
+    }
+
+    /// Does the next thing that there is to do. A stop is heeded between ranges.
+    pub async fn step(&mut self, stop: &CancellationToken) -> Result<Flow, Error> {
+        let task = self.recording.task().clone();
+        let between_ranges =
+            matches!(task, Task::Load | Task::AskStream | Task::AskStored(_) | Task::Settle | Task::Reread(_));
+        if between_ranges && stop.is_cancelled() {
+            return Ok(Flow::Stopped);
         }
-    }
-
-    async fn repeat(&mut self, intent: &Intent) -> Result<(), Error> {
-        tracing::info!(partition = self.partition, from = intent.from, to = intent.to, "repeating an intended range");
-        let range = gather::exact_range(&mut self.reader, intent.to).await?;
-        let confirmed = range.filter(|range| protocol::confirm(intent, &range.name).is_ok());
-        let Some(range) = confirmed else {
-            let created = self.position.progress().stream_created.clone();
-            self.position.start_over(&created, Departure::RangeChanged).await?;
-            let from = self.position.progress().done + 1;
-            self.reader = Reader::open(&self.stream, from, self.shared.connections.clone()).await?;
-            return Ok(());
+        let told = match task {
+            Task::Load => Told::Loaded(self.key.load().await?),
+            Task::AskStream => Told::Stream(broker::facts(&self.stream, self.recording.progress()).await?),
+            Task::AskStored(since) => {
+                let found = stored::find(&self.shared.clickhouse, self.partition, since, Timestamp::now()).await;
+                Told::Stored(self.answered(found)?)
+            }
+            Task::LookUp(ledgers) => {
+                let (client, now) = (&self.shared.clickhouse, Timestamp::now());
+                let found = stored::find_ledgers(client, self.partition, &ledgers, now).await;
+                Told::Stored(self.answered(found)?)
+            }
+            Task::Settle => self.settle(stop).await,
+            Task::Save(progress, over) => Told::Saved(self.save(&progress, over).await?),
+            Task::Gather(from) => match self.gather(from, stop).await? {
+                Some(range) => Told::Gathered(range),
+                None if stop.is_cancelled() => return Ok(Flow::Stopped),
+                None => return Ok(Flow::On),
+            },
+            Task::Reread(intent) => Told::Reread(self.reread(&intent).await?),
+            Task::Plan => self.plan().await?,
+            Task::Write(base) => self.write(&base).await?,
         };
-        let (range, plan) = self.plan(range).await?;
-        self.write_and_commit(range, plan).await
+        self.tell(told)?;
+        Ok(Flow::On)
     }
 
-    async fn gather(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+    fn tell(&mut self, told: Told) -> Result<(), Error> {
+        self.recording.tell(told, Timestamp::now())?;
+        if let Some(departure) = self.recording.take_departure() {
+            let partition = self.partition;
+            tracing::warn!(partition, %departure, "the stream is not the known one: reading all of it, what is recorded is recognised");
+            self.shared.metrics.incarnation_began(partition);
+            (self.reader, self.hand, self.ahead) = (None, None, None);
+        }
+        Ok(())
+    }
+
+    fn answered(&self, found: Result<Vec<Stored>, clickhouse::error::Error>) -> Result<Vec<Stored>, Error> {
+        self.shared.metrics.clickhouse_answered(found.is_ok());
+        found.map_err(Error::Stored)
+    }
+
+    /// Whoever held the partition before has stopped by now, if it lives; this is for what it has sent.
+    async fn settle(&self, stop: &CancellationToken) -> Told {
+        tokio::select! {
+            () = tokio::time::sleep(self.shared.config.recorder.lease.0) => {}
+            () = stop.cancelled() => {}
+        }
+        Told::Settled
+    }
+
+    async fn save(&mut self, progress: &Progress, over: Option<u64>) -> Result<u64, Error> {
+        if *self.shared.connections.borrow() != self.connection {
+            return Err(consume::Error::Broken("the connection was made anew".to_owned()).into());
+        }
+        let started = Instant::now();
+        let revision = self.key.save(progress, over).await?;
+        let metrics = &self.shared.metrics;
+        metrics.gaps(self.partition, protocol::missing(&progress.epochs));
+        if progress.intent.is_some() {
+            metrics.stage_took(Stage::Intend, started.elapsed());
+        } else if let Some(Hand { range, plan: Some(plan), .. }) = self.hand.take() {
+            metrics.stage_took(Stage::Commit, started.elapsed());
+            metrics.range_committed(plan.tally);
+            let last = range.messages.last().filter(|message| message.pending > 0);
+            metrics.oldest_open(self.partition, last.map(|message| message.published_at));
+            let (partition, from, to) = (self.partition, range.name.from, range.name.to);
+            tracing::debug!(partition, from, to, tally = ?plan.tally, "recorded a range");
+        }
+        Ok(revision)
+    }
+
+    async fn gather(&mut self, from: u64, stop: &CancellationToken) -> Result<Option<RangeName>, Error> {
         self.look_after_stream().await?;
-        let limits = Limits {
-            max_events: self.shared.config.recorder.max_range_events,
-            max_age: self.shared.config.recorder.max_range_age.0,
+        let gathered = match self.ahead.take() {
+            Some(ahead) => Some(ahead.await.map(|(range, decoded)| (range, Some(decoded))).map_err(Error::Plan)?),
+            None => {
+                let patience = Patience { not_before: self.last_range + PACE, idle: IDLE };
+                let limits = self.limits();
+                let reader = self.reader(from).await?;
+                gather::next_range(reader, limits, patience, stop).await?.map(|range| (range, None))
+            }
         };
-        let patience = Patience { not_before: self.last_range + PACE, idle: IDLE };
-        let gathered = gather::next_range(&mut self.reader, limits, patience, stop).await?;
-        let Some(range) = gathered else {
+        let Some((range, decoded)) = gathered else {
             self.shared.metrics.oldest_open(self.partition, None);
-            return Ok(());
+            return Ok(None);
         };
         self.last_range = tokio::time::Instant::now();
         let oldest = range.messages.first().map(|message| message.published_at);
         self.shared.metrics.oldest_open(self.partition, oldest);
-        let (range, plan) = self.plan(range).await?;
-        if !plan.is_empty() {
-            let started = Instant::now();
-            let progress = self.position.progress();
-            let next = protocol::intend(progress, &range.name, &self.shared.owner, Timestamp::now());
-            self.position.advance(next).await?;
-            self.shared.metrics.stage_took(Stage::Intend, started.elapsed());
+        Ok(Some(self.take(range, decoded)))
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            max_events: self.shared.config.recorder.max_range_events,
+            max_age: self.shared.config.recorder.max_range_age.0,
         }
-        self.write_and_commit(range, plan).await
+    }
+
+    async fn reread(&mut self, intent: &Intent) -> Result<Option<RangeName>, Error> {
+        tracing::info!(partition = self.partition, from = intent.from, to = intent.to, "repeating an intended range");
+        let range = gather::exact_range(self.reader(intent.from).await?, intent.to).await?;
+        Ok(range.map(|range| self.take(range, None)))
+    }
+
+    fn take(&mut self, range: Range, decoded: Option<Decoded>) -> RangeName {
+        let name = range.name.clone();
+        self.hand = Some(Hand { range, decoded, plan: None });
+        name
+    }
+
+    /// The reader goes on where it is: whoever reads from somewhere else drops it before.
+    async fn reader(&mut self, from: u64) -> Result<&mut Reader, Error> {
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => {
+                let incarnation = self.recording.progress().incarnation;
+                tracing::info!(partition = self.partition, from, incarnation, "recording a partition");
+                Reader::open(&self.stream, from, self.shared.connections.clone()).await?
+            }
+        };
+        Ok(self.reader.insert(reader))
     }
 
     /// Decodes and prices on a thread where that disturbs nobody.
-    async fn plan(&self, range: Range) -> Result<(Range, Plan), Error> {
+    async fn plan(&mut self) -> Result<Told, Error> {
+        let Some(Hand { range, decoded, .. }) = self.hand.take() else { return Err(Stop::Astray.into()) };
         let started = Instant::now();
-        let (partition, incarnation) = (self.partition, self.position.progress().incarnation);
-        let (book, epochs) = (Arc::clone(&self.shared.book), self.position.progress().epochs.clone());
+        let (partition, incarnation) = (self.partition, self.recording.progress().incarnation);
+        let (book, epochs) = (Arc::clone(&self.shared.book), self.recording.progress().epochs.clone());
         let planned = tokio::task::spawn_blocking(move || {
             let context = Context { partition, incarnation, book: &book, recorded_at: Timestamp::now() };
-            let plan = Plan::new(context, &range.messages, epochs);
+            let decoded = decoded.unwrap_or_else(|| plan::decode(&range.messages, partition));
+            let plan = Plan::new(context, &range.messages, decoded, epochs);
             (range, plan)
         });
-        let planned = planned.await.map_err(Error::Plan)?;
+        let (range, mut plan) = planned.await.map_err(Error::Plan)?;
         self.shared.metrics.stage_took(Stage::Plan, started.elapsed());
-        Ok(planned)
+        let told = Told::Planned { epochs: plan.take_epochs(), writes: !plan.is_empty() };
+        self.hand = Some(Hand { range, decoded: None, plan: Some(plan) });
+        Ok(told)
     }
 
-    async fn write_and_commit(&mut self, range: Range, mut plan: Plan) -> Result<(), Error> {
-        let base = TokenBase::new(self.partition, self.position.progress(), &range.name);
-        let refusals = {
+    /// Writes the range in hand. Meanwhile the next one is read: after an outage there is always one.
+    async fn write(&mut self, base: &TokenBase) -> Result<Told, Error> {
+        let limits = self.limits();
+        let Some(Hand { range, plan: Some(plan), .. }) = &mut self.hand else { return Err(Stop::Astray.into()) };
+        let (written, partition) = (CancellationToken::new(), self.partition);
+        let write = async {
             let _no_rollup_is_replaced = self.shared.writing.read().await;
-            self.shared.writer.write(&base, &plan).await
+            let refusals = self.shared.writer.write(base, plan).await;
+            written.cancel();
+            refusals
         };
+        let (reader, ahead) = (&mut self.reader, &mut self.ahead);
+        let read = async {
+            let Some(reading) = reader.as_mut().filter(|_| ahead.is_none()) else { return };
+            match gather::next_full_range(reading, limits, &written).await {
+                Ok(Some(next)) => {
+                    *ahead = Some(tokio::task::spawn_blocking(move || {
+                        let decoded = plan::decode(&next.messages, partition);
+                        (next, decoded)
+                    }))
+                }
+                Ok(None) => {}
+                // A new reader begins where the range in hand ends.
+                Err(_) => *reader = None,
+            }
+        };
+        let (refusals, ()) = tokio::join!(write, read);
         plan.tally.stored = plan.tally.stored.saturating_sub(refusals.len() as u64);
         plan.tally.dead_lettered += refusals.len() as u64;
-        self.bury(&base, &range, &plan, refusals).await?;
-        let replayed = replay::store(&self.shared.clickhouse, &self.shared.writer, &base, &plan.replays).await;
-        plan.tally.stored += replayed.map_err(Error::Stored)?;
-
-        let started = Instant::now();
-        let (progress, owner) = (self.position.progress(), &self.shared.owner);
-        let next = protocol::commit(progress, &range.name, plan.epochs, owner, Timestamp::now());
-        self.position.advance(next).await?;
-        let metrics = &self.shared.metrics;
-        metrics.stage_took(Stage::Commit, started.elapsed());
-        metrics.range_committed(plan.tally);
-        let last = range.messages.last().filter(|message| message.pending > 0);
-        metrics.oldest_open(self.partition, last.map(|message| message.published_at));
-        let tally = plan.tally;
-        let (from, to) = (range.name.from, range.name.to);
-        tracing::debug!(partition = self.partition, from, to, ?tally, "recorded a range");
-        Ok(())
-    }
-
-    /// Publishes and stores the dead letters of a range.
-    async fn bury(&self, base: &TokenBase, range: &Range, plan: &Plan, refusals: Vec<Refusal>) -> Result<(), Error> {
         let context = Context {
             partition: self.partition,
-            incarnation: self.position.progress().incarnation,
+            incarnation: self.recording.progress().incarnation,
             book: &self.shared.book,
             recorded_at: Timestamp::now(),
         };
-        let mut refused: plan::ByDay<DeadLetterRow> = plan::ByDay::new();
-        for Refusal { origin, reason } in refusals {
-            if let Some((day, row)) = plan::refused(context, &range.messages, origin, reason) {
-                let cell = refused.entry(day).or_default();
-                cell.rows.push(row);
-                cell.origins.push(origin);
-            }
-        }
-        for (part, cells) in [("", &plan.dead_letters), (":refused", &refused)] {
-            let letters = || cells.values().flat_map(|cell| &cell.rows);
-            for letter in letters() {
-                let (id, reason) = (letter.id().to_string(), letter.reason.as_str());
-                tracing::warn!(
-                    partition = self.partition,
-                    id,
-                    stage = letter.stage,
-                    reason,
-                    "an event is a dead letter"
-                );
-            }
-            dead_letter::publish(&self.shared.jetstream, letters()).await?;
-            self.shared.writer.write_dead_letters(base, part, cells).await;
-        }
-        Ok(())
+        bury::bury(&self.shared, context, base, (range, plan), refusals).await?;
+        let replayed = replay::store(&self.shared.clickhouse, &self.shared.writer, base, &plan.replays).await;
+        plan.tally.stored += replayed.map_err(Error::Stored)?;
+        Ok(Told::Written)
     }
 
     /// Makes room when recorded messages fill more than half of the stream, and notices when it was made anew.
@@ -252,16 +377,21 @@ impl Session {
             return Ok(());
         }
         self.purge_checked = Some(Instant::now());
+        let progress = self.recording.progress();
         let info = broker::info(&self.stream).await?;
-        if broker::created(&info) != self.position.progress().stream_created {
+        if broker::created(&info) != progress.stream_created {
             return Err(consume::Error::Broken("the stream was created anew".to_owned()).into());
         }
         let max_bytes = u64::try_from(info.config.max_bytes).unwrap_or(0);
-        let done = self.position.progress().done;
-        if max_bytes > 0 && info.state.bytes > max_bytes / 2 && info.state.first_sequence < done {
+        if max_bytes > 0 && info.state.bytes > max_bytes / 2 && info.state.first_sequence < progress.done {
             // The message at `done` stays: it proves that the stream is still the same.
-            let messages = broker::purge_before(&self.stream, done).await?;
+            let messages = broker::purge_before(&self.stream, progress.done).await?;
             tracing::info!(partition = self.partition, messages, "removed recorded messages from a filling stream");
+        }
+        if self.retire_checked.is_none_or(|at| at.elapsed() > retire::PERIOD) {
+            self.retire_checked = Some(Instant::now());
+            let epochs = &self.recording.progress().epochs;
+            self.recording.finished(retire::finished(&self.shared, self.partition, epochs).await);
         }
         Ok(())
     }

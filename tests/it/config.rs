@@ -116,6 +116,8 @@ async fn a_service_that_cannot_start_says_so_in_one_line_and_exits_1() {
         ledger_dir: folder.path().join("ledger"),
         listen: address,
         ops_listen: address,
+        recorder_ops_listen: address,
+        nats: String::new(),
         gateway: String::new(),
         recorder: String::new(),
         analytics: String::new(),

@@ -29,6 +29,8 @@ fn nowhere(analytics: &str) -> Settings {
         ledger_dir: PathBuf::from("unused"),
         listen: ([127, 0, 0, 1], 0).into(),
         ops_listen: ([127, 0, 0, 1], 0).into(),
+        recorder_ops_listen: ([127, 0, 0, 1], 0).into(),
+        nats: String::new(),
         gateway: String::new(),
         recorder: String::new(),
         analytics: analytics.to_owned(),

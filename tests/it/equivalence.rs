@@ -125,6 +125,8 @@ async fn history() -> History {
         ledger_dir: "unused".into(),
         listen: nowhere,
         ops_listen: nowhere,
+        recorder_ops_listen: nowhere,
+        nats: String::new(),
         gateway: String::new(),
         recorder: String::new(),
         analytics: String::new(),

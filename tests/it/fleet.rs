@@ -69,6 +69,8 @@ impl Fleet {
                 ledger_dir: ledger.path().join("ledger"),
                 listen: nowhere,
                 ops_listen: nowhere,
+                recorder_ops_listen: nowhere,
+                nats: String::new(),
                 gateway: String::new(),
                 recorder: String::new(),
                 analytics: String::new(),

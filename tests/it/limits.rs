@@ -242,6 +242,8 @@ async fn two_gateways(broker: &Broker, catalogue: &str) -> (Vec<Gateway>, Vec<Te
             ledger_dir: ledger.path().join("ledger"),
             listen: nowhere,
             ops_listen: nowhere,
+            recorder_ops_listen: nowhere,
+            nats: String::new(),
             gateway: String::new(),
             recorder: String::new(),
             analytics: String::new(),

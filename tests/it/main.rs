@@ -65,6 +65,9 @@ mod reload;
 /// NATS and ClickHouse may go away under load: no client notices, and no request is lost or counted twice.
 mod outage;
 
+/// Several recorders share the partitions, follow each other when one ends, dies or freezes, and write nothing twice.
+mod recorders;
+
 /// A gateway may be stopped or killed at any moment: every request still ends in exactly one row.
 mod shutdown;
 

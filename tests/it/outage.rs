@@ -99,6 +99,13 @@ async fn recorders_ended_wherever_they_are() {
     for round in 0..12 {
         busy_again(&load, 7 + round).await;
         stack.replace_recorder().await;
+        // It waits for the lease of the one before: let it get to work before it is ended in its turn.
+        let rows = recorded(&stack).await;
+        eventually("the new recorder records", tests::stack::ARRIVAL, || async {
+            let more = recorded(&stack).await - rows;
+            if more > 0 { Ok(()) } else { Err("nothing yet".to_owned()) }
+        })
+        .await;
     }
     accounted(&stack, finish(load).await).await;
 }
@@ -114,15 +121,20 @@ async fn a_gateway_that_starts_before_nats_serves_and_accounts() {
     accounted(&stack, finish(load).await).await;
 }
 
+async fn recorded(stack: &Stack) -> i64 {
+    let rows: Vec<serde_json::Value> = stack.database.rows("SELECT count() AS rows FROM {db}.requests").await;
+    rows[0]["rows"].as_i64().unwrap()
+}
+
 /// A load that has been going on long enough for rows to arrive.
-async fn busy(stack: &Stack) -> Load {
+pub(super) async fn busy(stack: &Stack) -> Load {
     let load = Load::start(&stack.caller(), CLIENTS);
     busy_again(&load, 50).await;
     load
 }
 
 /// Waits until that many more requests were begun.
-async fn busy_again(load: &Load, more: u64) {
+pub(super) async fn busy_again(load: &Load, more: u64) {
     let before = load.begun();
     eventually("clients are being served", Duration::from_secs(60), || async move {
         let begun = load.begun() - before;
@@ -141,7 +153,7 @@ async fn still_serving(load: &Load) {
 }
 
 /// Ends the load after the outage; a client that noticed anything has failed the test by now.
-async fn finish(load: Load) -> BTreeMap<Uuid, Served> {
+pub(super) async fn finish(load: Load) -> BTreeMap<Uuid, Served> {
     busy_again(&load, 50).await;
     let served = load.finish().await;
     let mut waits: Vec<Duration> = served.values().map(|served| served.head_after).collect();
@@ -152,7 +164,7 @@ async fn finish(load: Load) -> BTreeMap<Uuid, Served> {
 }
 
 /// Everything that was served is in ClickHouse once, with the tokens that the provider reported.
-async fn accounted(stack: &Stack, served: BTreeMap<Uuid, Served>) {
+pub(super) async fn accounted(stack: &Stack, served: BTreeMap<Uuid, Served>) {
     let rows = stack.all_rows(served.len()).await;
     for (id, served) in &served {
         let row = rows.get(id).unwrap_or_else(|| panic!("no row for {id}"));

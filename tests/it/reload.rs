@@ -53,6 +53,8 @@ impl Running {
             ledger_dir: folder.path().join("ledger"),
             listen: nowhere,
             ops_listen: nowhere,
+            recorder_ops_listen: nowhere,
+            nats: String::new(),
             gateway: String::new(),
             recorder: String::new(),
             analytics: String::new(),

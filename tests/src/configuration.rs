@@ -43,6 +43,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// `[gateway] ops_listen`
     pub ops_listen: SocketAddr,
+    /// `[recorder] ops_listen`
+    pub recorder_ops_listen: SocketAddr,
+    /// Further lines of `[nats]`.
+    pub nats: String,
     /// Further lines of `[gateway]`, sub-tables included.
     pub gateway: String,
     /// Further lines of `[recorder]`.
@@ -68,11 +72,13 @@ impl Settings {
             catalogue,
             ..
         } = self;
+        let Self { nats, recorder_ops_listen, .. } = self;
         let ledger_dir = toml::Value::String(self.ledger_dir.display().to_string());
         format!(
             r#"
 [nats]
 url = "{nats_url}"
+{nats}
 
 [clickhouse]
 url = "{clickhouse_url}"
@@ -86,8 +92,9 @@ ledger_dir = {ledger_dir}
 {gateway}
 
 [recorder]
-ops_listen = "127.0.0.1:0"
+ops_listen = "{recorder_ops_listen}"
 max_range_age = "200ms"
+lease = "1s"
 {recorder}
 
 [analytics]

@@ -90,6 +90,64 @@ pub async fn recorder(settings: &Settings) -> Service {
     Service::spawn("recorder", recorder::run(settings.config(), ops, end.clone()), end)
 }
 
+/// `weir-recorder` as a process. It can be frozen, killed and started again.
+pub struct RecorderProcess {
+    process: Option<Process>,
+    folder: TempDir,
+    port: ReservedPort,
+}
+
+impl RecorderProcess {
+    /// Starts it and waits until it is alive.
+    pub async fn start(settings: &Settings) -> Self {
+        let (port, folder) = (ReservedPort::new(), tempfile::tempdir().expect("a folder for the configuration"));
+        let settings = Settings { recorder_ops_listen: port.address(), ..settings.clone() };
+        std::fs::write(folder.path().join("weir.toml"), settings.text()).expect("the configuration file");
+        let mut recorder = Self { process: None, folder, port };
+        recorder.restart().await;
+        recorder
+    }
+
+    /// Starts it again after it has ended.
+    pub async fn restart(&mut self) {
+        assert!(self.process.is_none(), "the recorder is running");
+        let binary = tokio::task::spawn_blocking(|| binaries::path("weir-recorder")).await.expect("weir-recorder");
+        let mut command = Command::new(binary);
+        command.arg("--config").arg(self.folder.path().join("weir.toml")).env("RUST_LOG", "debug");
+        let log = self.folder.path().join("recorder.log");
+        self.process = Some(Process::spawn(&mut command, self.folder.path(), log));
+        eventually("the recorder is alive", Duration::from_secs(60), || self.try_metric("weir_recorders")).await;
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("a running recorder")
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.take().expect("a running recorder").kill();
+    }
+
+    /// SIGTERM, and its end awaited.
+    pub async fn stop(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("a running recorder");
+        process.terminate();
+        process.wait(Duration::from_secs(60)).await
+    }
+
+    /// The sum of a metric over its labels.
+    pub async fn try_metric(&self, name: &str) -> Result<f64, String> {
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build();
+        let url = format!("http://{}/metrics", self.port.address());
+        let answer = http.expect("an HTTP client").get(url).send().await.map_err(|error| format!("{error:?}"))?;
+        let text = answer.text().await.map_err(|error| format!("{error:?}"))?;
+        let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        let values = text.lines().filter(is_it).map(|line| line.rsplit(' ').next().unwrap_or_default().parse::<f64>());
+        values.sum::<Result<f64, _>>().map_err(|error| error.to_string())
+    }
+}
+
 /// An analytics service in this process.
 pub struct Analytics {
     /// Its `http://` address.

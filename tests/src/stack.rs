@@ -22,6 +22,8 @@ pub const ARRIVAL: Duration = Duration::from_secs(60);
 /// What differs from the usual pipeline.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
+    /// Further lines of `[nats]`.
+    pub nats: String,
     /// Further lines of `[gateway]`.
     pub gateway: String,
     /// Further lines of `[recorder]`.
@@ -92,6 +94,8 @@ impl Stack {
             ledger_dir: folder.path().join("ledger"),
             listen: nowhere,
             ops_listen: nowhere,
+            recorder_ops_listen: nowhere,
+            nats: plan.nats,
             gateway: plan.gateway,
             recorder: plan.recorder,
             analytics: plan.analytics,

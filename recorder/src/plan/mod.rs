@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::consume::Message;
 use crate::decode::{self, Identity, Poison};
+use crate::protocol::{Admission, Admitter, BOUNDS};
 use crate::replay::Replay;
 use crate::rows::{BodiesRow, CandidateRow, DeadLetterRow, OpenedRow, Recording, RequestRow, Stage};
 
@@ -72,8 +73,7 @@ pub struct Plan {
     pub dead_letters: ByDay<DeadLetterRow>,
     /// Dead letters that came again.
     pub replays: Vec<Replay>,
-    /// The progress's epochs with the range's events added.
-    pub epochs: BTreeMap<Uuid, SeqSet>,
+    admitter: Admitter,
     /// What was found, for the metrics.
     pub tally: Tally,
 }
@@ -89,26 +89,51 @@ pub struct Tally {
     pub dead_lettered: u64,
     /// Requests whose tokens are known and whose price is not.
     pub unpriced: u64,
+    /// Events for which there is no room now: their gateways send them again.
+    pub put_off: u64,
+}
+
+/// Every line of a range, read: what takes the longest and depends on nothing that was recorded before.
+pub type Decoded = Vec<(Origin, Result<Event, Poison>)>;
+
+/// Reads the lines of a range. Dead letters that came again are no packs.
+pub fn decode(messages: &[Message], partition: u16) -> Decoded {
+    let packs = messages.iter().enumerate().filter(|(_, message)| message.replay.is_none());
+    let lines = packs.flat_map(|(message, pack)| {
+        schemas::pack::lines(&pack.payload).enumerate().map(move |(line, text)| (Origin { message, line }, text))
+    });
+    lines.map(|(origin, text)| (origin, decode::decode(text, partition))).collect()
 }
 
 impl Plan {
     /// Plans a range after the given epochs.
-    pub fn new(context: Context<'_>, messages: &[Message], epochs: BTreeMap<Uuid, SeqSet>) -> Self {
-        let mut plan = Self { epochs, ..Self::default() };
+    pub fn new(context: Context<'_>, messages: &[Message], decoded: Decoded, epochs: BTreeMap<Uuid, SeqSet>) -> Self {
+        let mut plan = Self { admitter: Admitter::new(epochs, BOUNDS), ..Self::default() };
         for (index, message) in messages.iter().enumerate() {
             if let Some(letter) = &message.replay {
                 plan.add_replay(Replay::new(context, **letter, index, &message.payload));
-                continue;
             }
-            for (line_index, line) in schemas::pack::lines(&message.payload).enumerate() {
-                let origin = Origin { message: index, line: line_index };
-                match decode::decode(line, context.partition) {
-                    Ok(event) => plan.add(context, event, origin),
-                    Err(poison) => plan.add_poison(context, message, origin, &poison),
-                }
+        }
+        for (origin, decoded) in decoded {
+            match (decoded, messages.get(origin.message)) {
+                (Ok(event), _) => plan.add(context, event, origin),
+                (Err(poison), Some(message)) => plan.add_poison(context, message, origin, &poison),
+                (Err(_), None) => {}
             }
         }
         plan
+    }
+
+    /// The progress's epochs with the range's events added; handed out once.
+    pub fn take_epochs(&mut self) -> BTreeMap<Uuid, SeqSet> {
+        std::mem::take(&mut self.admitter).into_epochs()
+    }
+
+    fn is_new(&mut self, epoch: Uuid, seq: u64) -> bool {
+        let admission = self.admitter.admit(epoch, seq);
+        self.tally.deduplicated += u64::from(admission == Admission::Known);
+        self.tally.put_off += u64::from(admission == Admission::PutOff);
+        admission == Admission::New
     }
 
     /// Whether nothing has to be written.
@@ -119,8 +144,7 @@ impl Plan {
     /// Adds an event that is not recorded yet; one that is, is counted.
     pub(crate) fn add(&mut self, context: Context<'_>, event: Event, origin: Origin) {
         let Event { head, body } = event;
-        if !self.epochs.entry(head.epoch).or_default().insert(head.seq) {
-            self.tally.deduplicated += 1;
+        if !self.is_new(head.epoch, head.seq) {
             return;
         }
         self.tally.stored += 1;
@@ -151,7 +175,7 @@ impl Plan {
     /// Adds a dead letter that came again. Whether its row is there already is asked when it is written.
     fn add_replay(&mut self, replay: Replay) {
         if let Some((epoch, seq)) = replay.number() {
-            self.epochs.entry(epoch).or_default().insert(seq);
+            self.admitter.admit(epoch, seq);
         }
         self.replays.push(replay);
     }
@@ -161,9 +185,8 @@ impl Plan {
         if let Identity { epoch: Some(epoch), partition: Some(partition), seq: Some(seq), .. } = poison.identity
             && partition == context.partition
             && seq > 0
-            && !self.epochs.entry(epoch).or_default().insert(seq)
+            && !self.is_new(epoch, seq)
         {
-            self.tally.deduplicated += 1;
             return;
         }
         self.tally.dead_lettered += 1;

@@ -3,6 +3,13 @@
 //! A range of a stream is named before it is written (the intent), written under tokens made of that name, and then
 //! committed. Each step is a compare-and-set of the whole [`Progress`]; whoever finds an intent repeats it. The rows of
 //! an intent depend on nothing but the range and the progress it was made from, so a token never names two sets of rows.
+//! The order of the steps is [`Recording`].
+
+mod admit;
+mod recording;
+
+pub use admit::{Admission, Admitter, BOUNDS, Bounds, RETIRE_AFTER, created, keep_within, look_up, retire};
+pub use recording::{Recording, Since, Stop, Task, Told};
 
 use std::collections::BTreeMap;
 
@@ -61,7 +68,7 @@ pub struct RangeName {
     pub to: u64,
     /// Messages in it.
     pub messages: u64,
-    /// Hash over sequences and ids, in order.
+    /// Hash over sequences, ids and payloads, in order.
     pub fingerprint: String,
     /// Id of the last message.
     pub last_id: String,
@@ -78,14 +85,16 @@ pub struct RangeNamer {
 }
 
 impl RangeNamer {
-    /// Adds the next message.
-    pub fn push(&mut self, seq: u64, id: &str) {
+    /// Adds the next message. The checksum of its payload belongs to its name: after a loss the same id can stand at the
+    /// same place with fewer events, when only those were lost and sent again.
+    pub fn push(&mut self, seq: u64, id: &str, payload_checksum: u32) {
         self.from.get_or_insert(seq);
         self.to = seq;
         self.messages += 1;
         self.hash.update(seq.to_be_bytes());
         self.hash.update(id.as_bytes());
         self.hash.update([0]);
+        self.hash.update(payload_checksum.to_be_bytes());
         id.clone_into(&mut self.last_id);
     }
 
@@ -130,14 +139,53 @@ pub fn confirm(intent: &Intent, range: &RangeName) -> Result<(), Departure> {
     if same { Ok(()) } else { Err(Departure::RangeChanged) }
 }
 
+/// The right to record a partition, as long as the lease lasts that gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenure {
+    /// The partition.
+    pub partition: u16,
+    /// The recorder.
+    pub owner: String,
+    /// Higher than that of every lease of the partition before.
+    pub fence: u64,
+    /// A random number: the nonces of this tenure's intents follow it.
+    pub salt: u64,
+}
+
+/// The state was written under a later lease than ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the partition was taken over: its fence is {found}, this recorder's is {own}")]
+pub struct Fenced {
+    /// The fence in the state.
+    pub found: u64,
+    /// Ours.
+    pub own: u64,
+}
+
+/// The state as its new owner writes it before doing anything else: from then on every write of an earlier owner is
+/// refused. `None` when it is ours already. When the rows were written that it knows of does not change by that.
+pub fn take(progress: &Progress, tenure: &Tenure) -> Result<Option<Progress>, Fenced> {
+    let Tenure { owner, fence, .. } = tenure;
+    let is_later = progress.fence > *fence || (progress.fence == *fence && progress.owner != *owner);
+    if is_later && progress.fence > 0 {
+        return Err(Fenced { found: progress.fence, own: *fence });
+    }
+    if (progress.fence, &progress.owner) == (*fence, owner) {
+        return Ok(None);
+    }
+    Ok(Some(Progress { owner: owner.clone(), fence: *fence, ..progress.clone() }))
+}
+
 /// The state of a partition that nobody has recorded from, or whose state was lost.
 ///
 /// The incarnation starts at the clock's seconds and not at 0: when NATS was wiped with the bucket, tokens of the life
 /// before must not come back for other rows.
-pub fn begin(stream_created: &str, now: Timestamp) -> Progress {
+pub fn begin(tenure: &Tenure, stream_created: &str, now: Timestamp) -> Progress {
     Progress {
         incarnation: seconds(now),
         stream_created: stream_created.to_owned(),
+        owner: tenure.owner.clone(),
+        fence: tenure.fence,
         updated_at: now,
         ..Progress::default()
     }
@@ -145,12 +193,11 @@ pub fn begin(stream_created: &str, now: Timestamp) -> Progress {
 
 /// The state after the stream turned out to be another one: everything in it is read, what was recorded is recognised
 /// by the events' own numbers, and no token is ever used again.
-pub fn start_over(progress: &Progress, stream_created: &str, now: Timestamp) -> Progress {
+pub fn start_over(progress: &Progress, tenure: &Tenure, stream_created: &str, now: Timestamp) -> Progress {
     Progress {
         incarnation: seconds(now).max(progress.incarnation.saturating_add(1)),
         epochs: progress.epochs.clone(),
-        owner: progress.owner.clone(),
-        ..begin(stream_created, now)
+        ..begin(tenure, stream_created, now)
     }
 }
 
@@ -159,27 +206,22 @@ fn seconds(now: Timestamp) -> u32 {
 }
 
 /// The state in which a range is about to be written.
-pub fn intend(progress: &Progress, range: &RangeName, owner: &str, now: Timestamp) -> Progress {
-    let intent =
-        Intent { from: range.from, to: range.to, messages: range.messages, fingerprint: range.fingerprint.clone() };
-    Progress { intent: Some(intent), owner: owner.to_owned(), updated_at: now, ..progress.clone() }
+pub fn intend(progress: &Progress, range: &RangeName, nonce: u64, now: Timestamp) -> Progress {
+    let RangeName { from, to, messages, fingerprint, .. } = range.clone();
+    let intent = Intent { from, to, messages, fingerprint, nonce };
+    Progress { intent: Some(intent), updated_at: now, ..progress.clone() }
 }
 
 /// The state in which a range is written; `epochs` is the progress's own with the range's events added.
-pub fn commit(
-    progress: &Progress,
-    range: &RangeName,
-    epochs: BTreeMap<Uuid, SeqSet>,
-    owner: &str,
-    now: Timestamp,
-) -> Progress {
+pub fn commit(progress: &Progress, range: &RangeName, epochs: BTreeMap<Uuid, SeqSet>, now: Timestamp) -> Progress {
     Progress {
         incarnation: progress.incarnation,
         stream_created: progress.stream_created.clone(),
         done: range.to,
         done_id: range.last_id.clone(),
         intent: None,
-        owner: owner.to_owned(),
+        owner: progress.owner.clone(),
+        fence: progress.fence,
         updated_at: now,
         epochs,
     }
@@ -235,25 +277,28 @@ pub fn missing(epochs: &BTreeMap<Uuid, SeqSet>) -> u64 {
     epochs.values().flat_map(SeqSet::gaps).map(|(first, last)| last - first + 1).sum()
 }
 
-/// The names of what a range writes: the part of a token that is the same for all its tables and days.
+/// The names of what an intent writes: the part of a token that is the same for all its tables and days.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenBase {
     partition: u16,
     incarnation: u32,
     from: u64,
     to: u64,
+    nonce: u64,
 }
 
 impl TokenBase {
-    /// The base for a range of the stream's incarnation that `progress` is in.
-    pub fn new(partition: u16, progress: &Progress, range: &RangeName) -> Self {
-        Self { partition, incarnation: progress.incarnation, from: range.from, to: range.to }
+    /// The base for an intent that was made in the stream's incarnation.
+    pub fn new(partition: u16, incarnation: u32, intent: &Intent) -> Self {
+        Self { partition, incarnation, from: intent.from, to: intent.to, nonce: intent.nonce }
     }
 
     /// The token of one table's rows of one day.
     pub fn cell(&self, table: &str, day: u32) -> String {
-        let Self { partition, incarnation, from, to } = self;
-        format!("v1:{partition}:{from}-{to}:{table}:{incarnation}:{day}")
+        let Self { partition, incarnation, from, to, nonce } = self;
+        // An intent of an earlier release has none, and keeps its tokens.
+        let nonce = if *nonce == 0 { String::new() } else { format!(".{nonce:016x}") };
+        format!("v1:{partition}:{from}-{to}:{table}:{incarnation}{nonce}:{day}")
     }
 }
 

@@ -64,6 +64,7 @@ on_ledger_full = "refuse"
 [recorder]
 ops_listen = "{}"
 max_range_age = "250ms"
+lease = "2s"
 
 [analytics]
 listen = "{}"
