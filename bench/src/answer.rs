@@ -1,13 +1,16 @@
 //! Requests and pre-rendered answers in the four formats, of the size and shape that providers send.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use schemas::outcome::Format;
 use serde_json::{Value, json};
 
 use crate::pacing::Pacing;
+use crate::stamp;
 
-/// Events in a stream, all of them counted.
-pub const EVENTS: usize = 64;
+/// Events in the streams of all formats.
+const EVENTS: usize = 64;
 /// How many of them an idle stream has sent: content is among them, so that nobody holds them back.
 pub const IDLE_EVENTS: usize = 6;
 
@@ -20,11 +23,13 @@ pub struct Request {
     /// Path and query.
     pub path: String,
     /// Value of [`ANSWER_HEADER`].
-    pub answer: &'static str,
+    pub answer: String,
     /// The body.
     pub body: Bytes,
     /// What must come back.
     pub expected: Bytes,
+    /// Where in it the times stand at which events were sent.
+    pub stamps: Vec<Range<usize>>,
 }
 
 /// What the upstream sends.
@@ -37,38 +42,44 @@ pub struct Answer {
 }
 
 /// Every format with every pacing, under the value that the header has for it.
-pub fn all() -> impl Iterator<Item = (&'static str, Pacing, Answer)> {
+pub fn all() -> impl Iterator<Item = (String, Pacing, Answer)> {
     let pairs = Format::ALL.iter().flat_map(|format| Pacing::ALL.map(|pacing| (*format, pacing)));
     pairs.map(|(format, pacing)| (name(format, pacing), pacing, answer(format, pacing)))
 }
 
 /// The request for an answer.
 pub fn request(format: Format, pacing: Pacing) -> Request {
+    prompted(format, pacing, model(format), 3)
+}
+
+/// The request for an answer of a model, whose prompt repeats a sentence of 91 bytes.
+pub fn prompted(format: Format, pacing: Pacing, model: &str, repeated: usize) -> Request {
     let path = match (format, pacing.is_stream()) {
         (Format::Anthropic, _) => "/v1/messages".to_owned(),
         (Format::OpenaiChat, _) => "/v1/chat/completions".to_owned(),
         (Format::OpenaiResponses, _) => "/v1/responses".to_owned(),
-        (Format::Gemini, true) => format!("/v1beta/models/{}:streamGenerateContent?alt=sse", model(format)),
-        (Format::Gemini, false) => format!("/v1beta/models/{}:generateContent", model(format)),
+        (Format::Gemini, true) => format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
+        (Format::Gemini, false) => format!("/v1beta/models/{model}:generateContent"),
     };
-    let prompt =
-        "Tell me, in a few sentences, what a gateway between clients and providers has to remember. ".repeat(3);
+    let sentence = "Tell me, in a few sentences, what a gateway between clients and providers has to remember. ";
+    let prompt = sentence.repeat(repeated);
     let turn = json!([{ "role": "user", "content": prompt }]);
     let stream = pacing.is_stream();
     let body = match format {
-        Format::Anthropic => json!({ "model": model(format), "max_tokens": 1024, "stream": stream, "messages": turn }),
+        Format::Anthropic => json!({ "model": model, "max_tokens": 1024, "stream": stream, "messages": turn }),
         Format::OpenaiChat if stream => {
             let options = json!({ "include_usage": true });
-            json!({ "model": model(format), "stream": true, "stream_options": options, "messages": turn })
+            json!({ "model": model, "stream": true, "stream_options": options, "messages": turn })
         }
-        Format::OpenaiChat => json!({ "model": model(format), "messages": turn }),
-        Format::OpenaiResponses => json!({ "model": model(format), "stream": stream, "input": turn }),
+        Format::OpenaiChat => json!({ "model": model, "messages": turn }),
+        Format::OpenaiResponses => json!({ "model": model, "stream": stream, "input": turn }),
         Format::Gemini => json!({ "contents": [{ "role": "user", "parts": [{ "text": prompt }] }] }),
     };
     let answer = answer(format, pacing);
     let sent = if pacing == Pacing::Idle { IDLE_EVENTS } else { answer.pieces.len() };
-    let expected = answer.pieces.iter().take(sent).flatten().copied().collect();
-    Request { path, answer: name(format, pacing), body: body.to_string().into(), expected }
+    let expected: Bytes = answer.pieces.iter().take(sent).flatten().copied().collect();
+    let stamps = stamp::places(&expected);
+    Request { path, answer: name(format, pacing), body: body.to_string().into(), expected, stamps }
 }
 
 /// The model that is asked for.
@@ -81,20 +92,9 @@ pub fn model(format: Format) -> &'static str {
     }
 }
 
-fn name(format: Format, pacing: Pacing) -> &'static str {
-    let names = match format {
-        Format::Anthropic => ["anthropic-plain", "anthropic-together", "anthropic-one", "anthropic-idle"],
-        Format::OpenaiChat => ["chat-plain", "chat-together", "chat-one", "chat-idle"],
-        Format::OpenaiResponses => ["responses-plain", "responses-together", "responses-one", "responses-idle"],
-        Format::Gemini => ["gemini-plain", "gemini-together", "gemini-one", "gemini-idle"],
-    };
-    let [plain, together, one, idle] = names;
-    match pacing {
-        Pacing::Plain => plain,
-        Pacing::Together => together,
-        Pacing::OneByOne => one,
-        Pacing::Idle => idle,
-    }
+fn name(format: Format, pacing: Pacing) -> String {
+    let words = format!("{format}-{}", pacing.as_str());
+    words.replace([' ', '_'], "-")
 }
 
 fn answer(format: Format, pacing: Pacing) -> Answer {
@@ -103,7 +103,7 @@ fn answer(format: Format, pacing: Pacing) -> Answer {
     }
     let pieces = match format {
         Format::Anthropic => anthropic(),
-        Format::OpenaiChat => chat(),
+        Format::OpenaiChat => chat(pacing),
         Format::OpenaiResponses => responses(),
         Format::Gemini => gemini(),
     };
@@ -192,7 +192,7 @@ fn anthropic() -> Vec<Bytes> {
     events
 }
 
-fn chat() -> Vec<Bytes> {
+fn chat(pacing: Pacing) -> Vec<Bytes> {
     let chunk = |choices: Value, usage: Value| {
         unnamed(&json!({ "id": "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT", "object": "chat.completion.chunk",
             "created": 1_790_000_000, "model": model(Format::OpenaiChat), "service_tier": "default",
@@ -202,7 +202,11 @@ fn chat() -> Vec<Bytes> {
         chunk(json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }]), Value::Null)
     };
     let mut events = vec![choice(json!({ "role": "assistant", "content": "", "refusal": null }), Value::Null)];
-    events.extend((0..EVENTS - 4).map(|index| choice(json!({ "content": word(index) }), Value::Null)));
+    let said = |index: usize| match pacing {
+        Pacing::Spoken => format!("{} {}", stamp::PLACEHOLDER, word(index)),
+        _ => word(index),
+    };
+    events.extend((0..pacing.events() - 4).map(|index| choice(json!({ "content": said(index) }), Value::Null)));
     events.push(choice(json!({}), json!("stop")));
     events.push(chunk(
         json!([]),

@@ -1,102 +1,117 @@
-//! The load: clients that send one request after the other over a connection of their own, and check every byte.
+//! The load: clients that ask as fast as they are answered, at a fixed rate, or that hold streams open.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::header;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::answer::{ANSWER_HEADER, Request};
+use crate::answer::Request;
+use crate::client::{Asked, Client, Receiving, Times};
 use crate::error::Error;
-use crate::process::Process;
-use crate::target::{CLIENT_KEY, Running};
+use crate::process::{Process, Used};
 
-/// What the closed loop saw.
-#[derive(Clone, Copy, Debug)]
+/// What the load saw.
+#[derive(Clone, Debug)]
 pub struct Observed {
     /// Requests that were answered in the window.
     pub requests: u64,
     /// Length of the window.
     pub window: Duration,
-    /// CPU that the target used in the window, in microseconds; `None` without a target.
-    pub cpu_us: Option<u64>,
-    /// Median of the time from request to last byte, in microseconds.
-    pub median_us: u64,
+    /// What the target used in the window; `None` without a target.
+    pub used: Option<Used>,
+    /// Times of all requests, those of the warm-up among them.
+    pub times: Times,
 }
 
-/// How the closed loop runs.
+/// How the load runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Loop {
+pub struct How {
     /// Clients at once.
     pub clients: usize,
+    /// Requests a second; `None`: each client asks again as soon as it is answered.
+    pub rate: Option<u32>,
     /// Before the window.
     pub warm_up: Duration,
     /// The window.
     pub window: Duration,
 }
 
-/// One connection.
-struct Client {
-    sender: SendRequest<Full<Bytes>>,
-    target: &'static str,
+/// What all clients of a load share.
+struct Shared {
+    asked: Asked,
+    request: Arc<Request>,
+    answered: AtomicU64,
+    ended: AtomicBool,
 }
 
-/// An answer that is on its way.
-struct Receiving {
-    body: Incoming,
-    status: u16,
-    seen: usize,
-}
-
-/// Sends requests in a closed loop; figures are of the window alone.
-pub async fn closed_loop(
-    to: (&'static str, SocketAddr),
+/// Asks, and watches what the target uses meanwhile.
+pub async fn run(
+    asked: &Asked,
     process: Option<&Process>,
     request: &Arc<Request>,
-    how: Loop,
+    how: How,
 ) -> Result<Observed, Error> {
-    let (answered, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-    let mut workers = JoinSet::new();
-    for _ in 0..how.clients {
-        let (request, answered, ended) = (Arc::clone(request), Arc::clone(&answered), Arc::clone(&ended));
-        workers.spawn(async move {
-            let mut client = Client::connect(to).await?;
-            let mut took_us = Vec::new();
-            while !ended.load(Ordering::Relaxed) {
-                let begun = Instant::now();
-                client.send(&request).await?;
-                took_us.push(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
-                answered.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok::<_, Error>(took_us)
+    let (asked, request) = (asked.clone(), Arc::clone(request));
+    let shared = Arc::new(Shared { asked, request, answered: AtomicU64::new(0), ended: AtomicBool::new(false) });
+    let mut clients = JoinSet::new();
+    match how.rate {
+        None => (0..how.clients).for_each(|_| drop(clients.spawn(closed(Arc::clone(&shared))))),
+        Some(rate) => drop(clients.spawn(open(Arc::clone(&shared), how.clients, rate))),
+    }
+    let used = || process.map(Process::used).transpose();
+    tokio::time::sleep(how.warm_up).await;
+    let (begun, before, used_before) = (Instant::now(), shared.answered.load(Ordering::Relaxed), used()?);
+    tokio::time::sleep(how.window).await;
+    let (window, after, used_after) = (begun.elapsed(), shared.answered.load(Ordering::Relaxed), used()?);
+    shared.ended.store(true, Ordering::Relaxed);
+    let used = used_after.zip(used_before).map(|(after, before)| Used {
+        cpu_us: after.cpu_us - before.cpu_us,
+        switches: after.switches.saturating_sub(before.switches),
+    });
+    let mut times = Times::new()?;
+    while let Some(client) = clients.join_next().await {
+        times.add(&client.map_err(|error| Error::Setup(format!("a client of the load: {error}")))??)?;
+    }
+    Ok(Observed { requests: after - before, window, used, times })
+}
+
+/// One client that asks again as soon as it is answered.
+async fn closed(shared: Arc<Shared>) -> Result<Times, Error> {
+    let (mut client, mut times) = (Client::connect(&shared.asked).await?, Times::new()?);
+    while !shared.ended.load(Ordering::Relaxed) {
+        client.send(&shared.request, &mut times).await?;
+        shared.answered.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(times)
+}
+
+/// Asks at a fixed rate, however fast answers come, over connections that are kept.
+async fn open(shared: Arc<Shared>, connections: usize, rate: u32) -> Result<Times, Error> {
+    let (give_back, mut free) = mpsc::unbounded_channel();
+    for _ in 0..connections {
+        let idle = (Client::connect(&shared.asked).await?, Times::new()?);
+        let _received = give_back.send(Ok(idle));
+    }
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
+    while !shared.ended.load(Ordering::Relaxed) {
+        ticks.tick().await;
+        let Some(idle) = free.recv().await else { break };
+        let (mut client, mut times): (Client, Times) = idle?;
+        let (shared, give_back) = (Arc::clone(&shared), give_back.clone());
+        tokio::spawn(async move {
+            let sent = client.send(&shared.request, &mut times).await;
+            shared.answered.fetch_add(1, Ordering::Relaxed);
+            let _received = give_back.send(sent.map(|()| (client, times)));
         });
     }
-    let watch = async {
-        tokio::time::sleep(how.warm_up).await;
-        let cpu_us = || process.map(Process::cpu_us).transpose();
-        let (begun, before, cpu_before) = (Instant::now(), answered.load(Ordering::Relaxed), cpu_us()?);
-        tokio::time::sleep(how.window).await;
-        let (window, after, cpu_after) = (begun.elapsed(), answered.load(Ordering::Relaxed), cpu_us()?);
-        ended.store(true, Ordering::Relaxed);
-        let cpu_us = cpu_after.zip(cpu_before).map(|(after, before)| after - before);
-        Ok::<_, Error>(Observed { requests: after - before, window, cpu_us, median_us: 0 })
-    };
-    let mut observed = watch.await?;
-    let mut took_us = Vec::new();
-    while let Some(worker) = workers.join_next().await {
-        took_us.extend(worker.map_err(|error| Error::Setup(format!("a client of the load: {error}")))??);
+    let mut all = Times::new()?;
+    for _ in 0..connections {
+        let Some(idle) = free.recv().await else { break };
+        all.add(&idle?.1)?;
     }
-    took_us.sort_unstable();
-    observed.median_us = took_us.get(took_us.len() / 2).copied().unwrap_or(0);
-    Ok(observed)
+    Ok(all)
 }
 
 /// Streams that have begun and stay open.
@@ -105,67 +120,13 @@ pub struct Held(
 );
 
 /// Opens streams and reads what comes of each before it falls silent.
-pub async fn hold(target: &Running, request: &Request, streams: usize) -> Result<Held, Error> {
+pub async fn hold(asked: &Asked, request: &Request, streams: usize) -> Result<Held, Error> {
     let mut held = Vec::with_capacity(streams);
     for _ in 0..streams {
-        let mut client = Client::connect((target.name, target.address)).await?;
+        let mut client = Client::connect(asked).await?;
         let mut receiving = client.begin(request).await?;
-        while receiving.seen < request.expected.len() && receiving.next(client.target, request).await? {}
+        client.read_to_silence(&mut receiving, request).await?;
         held.push((client, receiving));
     }
     Ok(Held(held))
-}
-
-impl Client {
-    async fn connect((target, address): (&'static str, SocketAddr)) -> Result<Self, Error> {
-        let stream = TcpStream::connect(address).await.map_err(Error::io(format!("connecting to {target}")))?;
-        stream.set_nodelay(true).map_err(Error::io("TCP_NODELAY"))?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // How it ended is told by the request that it ended under.
-        tokio::spawn(connection);
-        Ok(Self { sender, target })
-    }
-
-    /// One request and its whole answer.
-    async fn send(&mut self, request: &Request) -> Result<(), Error> {
-        let mut receiving = self.begin(request).await?;
-        while receiving.next(self.target, request).await? {}
-        if receiving.seen != request.expected.len() {
-            return Err(receiving.wrong(self.target, receiving.seen, b"the end"));
-        }
-        Ok(())
-    }
-
-    async fn begin(&mut self, request: &Request) -> Result<Receiving, Error> {
-        self.sender.ready().await?;
-        let http = http::Request::post(request.path.as_str())
-            .header(header::HOST, "bench")
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::USER_AGENT, "bench/1")
-            .header("x-api-key", CLIENT_KEY)
-            .header(ANSWER_HEADER, request.answer)
-            .body(Full::new(request.body.clone()))?;
-        let (head, body) = self.sender.send_request(http).await?.into_parts();
-        Ok(Receiving { body, status: head.status.as_u16(), seen: 0 })
-    }
-}
-
-impl Receiving {
-    /// Reads and checks the next bytes; `false` at the end.
-    async fn next(&mut self, target: &'static str, request: &Request) -> Result<bool, Error> {
-        let Some(frame) = self.body.frame().await else { return Ok(false) };
-        let Ok(chunk) = frame?.into_data() else { return Ok(true) };
-        let expected = request.expected.get(self.seen..).unwrap_or_default();
-        if self.status != 200 || !expected.starts_with(&chunk) {
-            let same = expected.iter().zip(&chunk).take_while(|(expected, seen)| expected == seen).count();
-            return Err(self.wrong(target, self.seen + same, chunk.get(same..).unwrap_or_default()));
-        }
-        self.seen += chunk.len();
-        Ok(true)
-    }
-
-    fn wrong(&self, target: &str, at: usize, seen: &[u8]) -> Error {
-        let seen = String::from_utf8_lossy(seen).chars().take(200).collect();
-        Error::WrongBytes { target: target.to_owned(), status: self.status, at, seen }
-    }
 }

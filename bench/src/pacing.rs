@@ -11,16 +11,15 @@ pub enum Pacing {
     Together,
     /// A stream whose events come one by one.
     OneByOne,
+    /// A stream as slow as a model speaks, whose events say when they were sent.
+    Spoken,
     /// A stream that begins and then stays open.
     Idle,
 }
 
-/// Between two events that come one by one.
-pub const EVENT_PERIOD: Duration = Duration::from_millis(1);
-
 impl Pacing {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Plain, Self::Together, Self::OneByOne, Self::Idle];
+    pub const ALL: [Self; 5] = [Self::Plain, Self::Together, Self::OneByOne, Self::Spoken, Self::Idle];
 
     /// Its name in headers and reports.
     pub fn as_str(self) -> &'static str {
@@ -28,6 +27,7 @@ impl Pacing {
             Self::Plain => "plain",
             Self::Together => "together",
             Self::OneByOne => "one by one",
+            Self::Spoken => "spoken",
             Self::Idle => "idle",
         }
     }
@@ -35,5 +35,19 @@ impl Pacing {
     /// Whether a stream is asked for.
     pub fn is_stream(self) -> bool {
         self != Self::Plain
+    }
+
+    /// Events in a stream, all of them counted.
+    pub fn events(self) -> usize {
+        if self == Self::Spoken { 300 } else { 64 }
+    }
+
+    /// Between two events.
+    pub fn period(self) -> Option<Duration> {
+        match self {
+            Self::OneByOne => Some(Duration::from_millis(1)),
+            Self::Spoken => Some(Duration::from_millis(20)),
+            Self::Plain | Self::Together | Self::Idle => None,
+        }
     }
 }

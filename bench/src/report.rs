@@ -5,12 +5,11 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-use crate::answer::{EVENTS, IDLE_EVENTS};
+use crate::answer::IDLE_EVENTS;
 use crate::error::Error;
-use crate::figures::{MemorySample, Sample, cpu_us, median, rate, ratio};
+use crate::figures::{Figure, MemorySample, Sample, added, figure, ratio};
 use crate::machine::Machine;
 use crate::measure::{DIRECT, Options, Results};
-use crate::pacing::EVENT_PERIOD;
 use crate::process::{LOAD_CORE, TARGET_CORE};
 use crate::target::Target;
 
@@ -25,11 +24,19 @@ struct Document<'a> {
 /// Prints the report, and writes it where asked to.
 pub fn publish(results: &Results, options: &Options) -> Result<(), Error> {
     let (machine, command) = (&results.machine, command());
-    let markdown = [introduction(options, machine, &command), cpu(results), memory(results)].concat();
+    let parts = [
+        introduction(options, machine, &command),
+        table(results, options, "CPU, microseconds a request (ratio to the floor)", |sample| sample.cpu_us, 1.0),
+        table(results, options, "Answers a second", |sample| Some(sample.requests_per_second), 1.0),
+        table(results, options, "Context switches a request", |sample| sample.switches, 1.0),
+        times(results, options),
+        memory(results),
+    ];
+    let markdown = parts.concat();
     let document = Document { machine, command: &command, samples: &results.samples, memory: &results.memory };
     if let Some(folder) = &options.out {
-        let json = serde_json::to_string_pretty(&document).unwrap_or_default();
-        for (name, text) in [("RESULTS.md", &markdown), ("results.json", &json)] {
+        let json = serde_json::to_string(&document).unwrap_or_default();
+        for (name, text) in [("results.md", &markdown), ("results.json", &json)] {
             let path = folder.join(name);
             std::fs::write(&path, text).map_err(Error::io(format!("writing {}", path.display())))?;
         }
@@ -52,53 +59,99 @@ fn command() -> String {
 }
 
 fn introduction(options: &Options, machine: &Machine, command: &str) -> String {
-    let Machine { processors, kernel, rustc, commit, nats_server, load_average } = machine;
-    let Options { rounds, window_ms, clients, slow_clients, open_streams, .. } = options;
-    let period_ms = EVENT_PERIOD.as_millis();
+    let Machine { processors, kernel, rustc, commit, others, load_average } = machine;
+    let Options { rounds, strength, .. } = options;
     format!(
-        "# What the gateway costs, beside a relay that reads nothing\n\n\
+        "# What was measured\n\n\
          Written by `{command}`.\n\n\
-         Machine: {processors}, Linux {kernel}, {rustc}; gateway at {commit}; nats-server: {nats_server}. Load average \
-         at the end: {load_average}.\n\n\
-         Method: the target is one process on core {TARGET_CORE}; the upstream (pre-rendered answers), the load \
-         (closed loop, every byte of every answer checked) and NATS share core {LOAD_CORE}. The bare relay is hyper's \
-         server and the gateway's own HTTP client; it joins what is ready and reads nothing. The gateway does all that \
-         it does in production: authentication, routing, reading every event, three events a request in its ledger. \
-         {rounds} rounds, the order of the targets turned around in every other one, a fresh process each; a \
-         measurement takes {window_ms} ms after a warm-up, with {clients} clients ({slow_clients} where {EVENTS} \
-         events come {period_ms} ms apart). CPU is user and system time of the whole process from /proc/PID/stat. \
-         Figures are medians over the rounds; ratios are taken within a round. Memory is what {open_streams} open \
-         streams add to the anonymous resident memory of a fresh process after {IDLE_EVENTS} events each.\n\n"
+         Machine: {processors}, Linux {kernel}, {rustc}; this repository at {commit}; {others}. Load average at the end: \
+         {load_average} (the run itself makes about 2).\n\n\
+         Method: the target is one process on core {TARGET_CORE}; the upstream (pre-rendered answers), the load (every \
+         byte of every answer checked, but for the answers that other gateways make of their own; a run with one error \
+         has no figures) and what is behind the gateway share core {LOAD_CORE}. {rounds} rounds, the order of the \
+         targets turned around in every other one, a fresh process each. A measurement of CPU takes {} ms after a \
+         warm-up, with {} clients ({} where events come 1 ms apart, {} where they come 20 ms apart). CPU is user and \
+         system time of the whole process from /proc/PID/stat. Figures are medians over the rounds; ratios and \
+         differences are taken within a round; the floor of ratios is {}. Memory is what open streams add to the \
+         anonymous resident memory of a fresh process after {IDLE_EVENTS} events each.\n",
+        strength.window_ms,
+        strength.clients,
+        strength.slow_clients,
+        strength.spoken_clients,
+        floor(options).as_str(),
     )
 }
 
-fn cpu(results: &Results) -> String {
-    let mut text = String::from("## CPU, microseconds a request (ratio to the bare relay)\n\n| |");
-    for target in &results.targets {
-        let _infallible = write!(text, " {} |", target.as_str());
-    }
-    text += " answers/s: direct |";
-    for target in &results.targets {
-        let _infallible = write!(text, " {} |", target.as_str());
-    }
-    text += "\n|---|";
-    text += &"---:|".repeat(2 * results.targets.len() + 1);
-    text.push('\n');
-    let floor = Target::BareRelay.as_str();
+/// What the others are compared with: the first that was named.
+fn floor(options: &Options) -> Target {
+    options.targets.first().copied().unwrap_or(Target::Nginx)
+}
+
+/// One figure of all targets under all profiles.
+fn table(results: &Results, options: &Options, title: &str, what: Figure, least: f64) -> String {
+    let names: Vec<&str> =
+        std::iter::once(DIRECT).chain(options.targets.iter().map(|target| target.as_str())).collect();
+    let names: Vec<&str> = names
+        .into_iter()
+        .filter(|name| results.samples.iter().any(|sample| sample.target == *name && what(sample).is_some()))
+        .collect();
+    let mut text = head(title, &names);
     for profile in &results.profiles {
-        let (name, samples) = (profile.name.as_str(), &results.samples);
-        let _infallible = write!(text, "| {name} |");
-        for target in results.targets.iter().map(|target| target.as_str()) {
-            text += &match (cpu_us(samples, target, name), ratio(samples, target, floor, name)) {
-                (Some(us), Some(_)) if target == floor => format!(" {us:.1} |"),
-                (Some(us), Some(ratio)) => format!(" {us:.1} ({ratio:.2}) |"),
-                _ => " |".to_owned(),
+        let _infallible = write!(text, "| {} |", profile.name);
+        for name in &names {
+            let ratio = ratio(&results.samples, (name, floor(options).as_str()), &profile.name, what);
+            let value = figure(&results.samples, name, &profile.name, what);
+            text += &match (value, ratio.filter(|_| title.contains("ratio") && *name != floor(options).as_str())) {
+                (Some(value), Some(ratio)) => format!(" {} ({ratio:.2}) |", number(value, least)),
+                (Some(value), None) => format!(" {} |", number(value, least)),
+                (None, _) => " |".to_owned(),
             };
         }
-        for target in std::iter::once(DIRECT).chain(results.targets.iter().map(|target| target.as_str())) {
-            text += &rate(samples, target, name).map_or(" |".to_owned(), |rate| format!(" {rate:.0} |"));
-        }
         text.push('\n');
+    }
+    text
+}
+
+/// With a decimal where it matters.
+fn number(value: f64, least: f64) -> String {
+    if value < 100.0 * least { format!("{value:.1}") } else { format!("{value:.0}") }
+}
+
+fn head(title: &str, names: &[&str]) -> String {
+    let columns: String = names.iter().fold(String::new(), |text, name| text + " " + name + " |");
+    format!("\n## {title}\n\n| |{columns}\n|---|{}\n", "---:|".repeat(names.len()))
+}
+
+/// What targets add to the times of profiles whose rate is fixed, and how long events are under way.
+fn times(results: &Results, options: &Options) -> String {
+    let rows: [(&str, Figure, bool); 7] = [
+        ("first byte, added p50", |sample| Some(sample.first_byte?.p50 as f64), true),
+        ("first byte, added p99", |sample| Some(sample.first_byte?.p99 as f64), true),
+        ("whole answer, added p50", |sample| Some(sample.whole?.p50 as f64), true),
+        ("whole answer, added p99", |sample| Some(sample.whole?.p99 as f64), true),
+        ("event under way, p50", |sample| Some(sample.lag?.p50 as f64), false),
+        ("event under way, p90", |sample| Some(sample.lag?.p90 as f64), false),
+        ("event under way, p99", |sample| Some(sample.lag?.p99 as f64), false),
+    ];
+    let is_timed =
+        |profile: &&crate::profiles::Profile| profile.how.rate.is_some() || !profile.request.stamps.is_empty();
+    let names: Vec<&str> = std::iter::once(DIRECT)
+        .chain(options.targets.iter().filter(|target| !target.is_peer()).map(|target| target.as_str()))
+        .collect();
+    let mut text = head("Times, microseconds", &names);
+    for profile in results.profiles.iter().filter(is_timed) {
+        let has_stamps = !profile.request.stamps.is_empty();
+        for (title, what, is_difference) in rows.iter().filter(|(_, _, is_difference)| *is_difference != has_stamps) {
+            let _infallible = write!(text, "| {}: {title} |", profile.name);
+            for name in &names {
+                let value = match *is_difference && *name != DIRECT {
+                    true => added(&results.samples, (name, DIRECT), &profile.name, *what),
+                    false => figure(&results.samples, name, &profile.name, *what),
+                };
+                text += &value.map_or(" |".to_owned(), |value| format!(" {value:.0} |"));
+            }
+            text.push('\n');
+        }
     }
     text
 }
@@ -107,20 +160,18 @@ fn memory(results: &Results) -> String {
     if results.memory.is_empty() {
         return String::new();
     }
-    let mut text = String::from(
-        "\n## Memory\n\n| | idle, MiB | all streams open, MiB | a stream, KiB | over the bare relay, KiB |\n\
-         |---|---:|---:|---:|---:|\n",
-    );
-    let of = |target: Target, figure: fn(&MemorySample) -> f64| {
-        median(results.memory.iter().filter(|sample| sample.target == target.as_str()).map(figure)).unwrap_or(f64::NAN)
-    };
-    for target in results.targets.iter().copied() {
-        let mib = |bytes: f64| bytes / f64::from(1 << 20);
-        let idle = mib(of(target, |sample| sample.idle_rss_bytes as f64));
-        let open = mib(of(target, |sample| sample.open_rss_bytes as f64));
-        let stream = of(target, |sample| sample.stream_bytes) / 1024.0;
-        let over = stream - of(Target::BareRelay, |sample| sample.stream_bytes) / 1024.0;
-        let _infallible = writeln!(text, "| {} | {idle:.1} | {open:.1} | {stream:.1} | {over:.1} |", target.as_str());
+    let names = ["streams", "idle, MiB", "all open, MiB", "peak, MiB", "a stream, KiB", "over axum + reqwest, KiB"];
+    let mut text = head("Memory", &names);
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    for sample in &results.memory {
+        let MemorySample { target, streams, stream_bytes, .. } = sample;
+        let floor =
+            results.memory.iter().find(|other| other.target == Target::Axum.as_str() && other.streams == *streams);
+        let over = floor.map_or(String::new(), |floor| format!("{:.1}", (stream_bytes - floor.stream_bytes) / 1024.0));
+        let (idle, open, peak) = (mib(sample.idle_rss_bytes), mib(sample.open_rss_bytes), mib(sample.peak_rss_bytes));
+        let kib = stream_bytes / 1024.0;
+        let _infallible =
+            writeln!(text, "| {target} | {streams} | {idle:.1} | {open:.1} | {peak:.1} | {kib:.1} | {over} |");
     }
     text
 }

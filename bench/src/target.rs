@@ -1,87 +1,69 @@
 //! What is measured: a process between the load and the upstream.
 
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use schemas::outcome::Format;
+use clap::ValueEnum;
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
-use crate::answer;
 use crate::error::Error;
+use crate::peers;
 use crate::process::{LOAD_CORE, Process, TARGET_CORE};
-
-/// The key that the gateway knows the load by.
-pub const CLIENT_KEY: &str = "bench-client-key";
+use crate::programs::Programs;
+use crate::settings;
 
 /// Who is between the load and the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Target {
-    /// The floor.
-    BareRelay,
+    /// nginx with buffering off.
+    Nginx,
+    /// haproxy.
+    Haproxy,
+    /// hyper's server and hyper-util's pooled client, with what is ready joined.
+    Hyper,
+    /// axum and reqwest, frame by frame: the usual way.
+    Axum,
     /// The gateway with its ledger, NATS away.
-    Gateway,
+    Ledger,
     /// The gateway with its ledger, shipping to NATS.
-    GatewayWithNats,
+    Nats,
+    /// The gateway with all that stands behind it: NATS, recorder and ClickHouse.
+    Full,
+    /// LiteLLM's proxy, one worker, logging off.
+    Litellm,
+    /// Portkey's gateway, logging off.
+    Portkey,
 }
 
 impl Target {
     /// Its name in reports.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::BareRelay => "bare relay",
-            Self::Gateway => "gateway, ledger only",
-            Self::GatewayWithNats => "gateway, shipping to NATS",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Hyper => "bare hyper relay",
+            Self::Axum => "bare axum + reqwest relay",
+            Self::Ledger => "gateway, ledger only",
+            Self::Nats => "gateway, into NATS",
+            Self::Full => "gateway, into NATS and ClickHouse",
+            Self::Litellm => "LiteLLM proxy",
+            Self::Portkey => "Portkey gateway",
         }
     }
-}
 
-/// The programs of a run.
-#[derive(Debug)]
-pub struct Programs {
-    own: PathBuf,
-    /// `weir-gateway`
-    pub gateway: PathBuf,
-    /// `nats-server`, if there is one.
-    pub nats_server: Option<PathBuf>,
-}
+    /// Whether it is ours.
+    pub fn is_gateway(self) -> bool {
+        matches!(self, Self::Ledger | Self::Nats | Self::Full)
+    }
 
-impl Programs {
-    /// Finds them. The gateway is brought up to date by cargo unless another one is named.
-    pub fn find(gateway: Option<PathBuf>, nats_server: Option<PathBuf>) -> Result<Self, Error> {
-        let own = std::env::current_exe().map_err(Error::io("the path of this program"))?;
-        let gateway = match gateway {
-            Some(path) => path,
-            None => build_gateway(&own)?,
-        };
-        let on_path = || {
-            std::env::split_paths(&std::env::var_os("PATH")?)
-                .map(|dir| dir.join("nats-server"))
-                .find(|path| path.is_file())
-        };
-        Ok(Self { own, gateway, nats_server: nats_server.or_else(on_path) })
+    /// Whether it is a gateway of others, which makes answers of its own from what it gets.
+    pub fn is_peer(self) -> bool {
+        matches!(self, Self::Litellm | Self::Portkey)
     }
 }
 
-/// Cargo knows whether the binary beside this one is stale.
-fn build_gateway(own: &Path) -> Result<PathBuf, Error> {
-    let folder = own.parent().unwrap_or(Path::new("."));
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "-p", "gateway", "--bins", "--manifest-path"]);
-    cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
-    if folder.ends_with("release") {
-        cargo.arg("--release");
-    }
-    let status = cargo.status().map_err(Error::io("starting cargo"))?;
-    if !status.success() {
-        return Err(Error::Setup("cargo could not build the gateway".to_owned()));
-    }
-    Ok(folder.join("weir-gateway"))
-}
-
-/// A process with a folder and a port of its own.
+/// A process with a folder and a port of its own, and what it needs beside it.
 #[derive(Debug)]
 pub struct Running {
     /// Who it is.
@@ -90,52 +72,96 @@ pub struct Running {
     pub process: Process,
     /// Where it listens.
     pub address: SocketAddr,
-    // Both go after the process.
+    // These go after the process.
+    _behind: Option<Box<Running>>,
     _port: TcpSocket,
     _folder: TempDir,
+}
+
+/// A folder and a port for a process that is about to start.
+struct Place {
+    folder: TempDir,
+    port: TcpSocket,
+    address: SocketAddr,
 }
 
 impl Running {
     /// Starts the server that answers.
     pub fn upstream(programs: &Programs) -> Result<Self, Error> {
-        let (folder, (port, address)) = (folder()?, reserve_port()?);
-        let arguments = ["upstream".to_owned(), "--listen".to_owned(), address.to_string()];
-        let process = Process::start(LOAD_CORE, &programs.own, &arguments, &folder.path().join("log"), address)?;
-        Ok(Self { name: "upstream", process, address, _port: port, _folder: folder })
-    }
-
-    /// Starts a NATS server with an empty store.
-    pub fn nats(program: &Path) -> Result<Self, Error> {
-        let (folder, (port, address)) = (folder()?, reserve_port()?);
-        let (number, store) = (address.port().to_string(), folder.path().display().to_string());
-        let arguments = ["--addr", "127.0.0.1", "--port", &number, "--jetstream", "--store_dir", &store];
-        let process = Process::start(LOAD_CORE, program, &arguments, &folder.path().join("log"), address)?;
-        Ok(Self { name: "nats-server", process, address, _port: port, _folder: folder })
+        let place = Place::new()?;
+        let mut command = Command::new(&programs.own);
+        command.args(["upstream", "--listen"]).arg(place.address.to_string());
+        place.start("upstream", LOAD_CORE, &command, None)
     }
 
     /// Starts a target.
-    pub fn target(target: Target, programs: &Programs, upstream: SocketAddr, nats: SocketAddr) -> Result<Self, Error> {
-        let (folder, (port, address)) = (folder()?, reserve_port()?);
-        let (program, arguments) = match target {
-            Target::BareRelay => {
-                let own = ["bare-relay", "--listen"].map(str::to_owned);
-                let rest = [address.to_string(), "--upstream".to_owned(), upstream.to_string()];
-                (&programs.own, own.into_iter().chain(rest).collect::<Vec<_>>())
-            }
-            Target::Gateway | Target::GatewayWithNats => {
-                let file = folder.path().join("weir.toml");
-                let text = configuration(address, upstream, nats, &folder.path().join("ledger"));
-                fs::write(&file, text).map_err(Error::io("writing the gateway's configuration"))?;
-                (&programs.gateway, vec!["--config".to_owned(), file.display().to_string()])
-            }
+    pub fn target(target: Target, programs: &Programs, upstream: SocketAddr) -> Result<Self, Error> {
+        let place = Place::new()?;
+        let (folder, address) = (place.folder.path(), place.address);
+        let own = |name: &str| {
+            let mut command = Command::new(&programs.own);
+            command.args([name, "--listen", &address.to_string(), "--upstream", &upstream.to_string()]);
+            command
         };
-        let process = Process::start(TARGET_CORE, program, &arguments, &folder.path().join("log"), address)?;
-        Ok(Self { name: target.as_str(), process, address, _port: port, _folder: folder })
+        let mut behind = None;
+        let command = match target {
+            Target::Nginx => settings::nginx(folder, address, upstream)?,
+            Target::Haproxy => settings::haproxy(folder, address, upstream)?,
+            Target::Hyper => own("hyper-relay"),
+            Target::Axum => own("axum-relay"),
+            Target::Ledger | Target::Nats | Target::Full => {
+                behind = Self::behind(target, programs, upstream)?.map(Box::new);
+                // A port where nothing listens: NATS is away.
+                let away = reserve_port()?;
+                let nats = behind.as_ref().map_or(away.1, |behind| behind.address);
+                settings::gateway(programs, folder, address, (upstream, nats))?
+            }
+            Target::Litellm => peers::litellm(programs, folder, address, upstream)?,
+            Target::Portkey => peers::portkey(programs, address)?,
+        };
+        place.start(target.as_str(), TARGET_CORE, &command, behind)
+    }
+
+    /// What a gateway ships its events to, on the core of the load. Its address is that of NATS.
+    fn behind(target: Target, programs: &Programs, upstream: SocketAddr) -> Result<Option<Self>, Error> {
+        let place = Place::new()?;
+        let (folder, address) = (place.folder.path(), place.address);
+        match (target, &programs.nats_server, &programs.weir) {
+            (Target::Nats, Some(nats_server), _) => {
+                let mut command = Command::new(nats_server);
+                command.args(["--addr", "127.0.0.1", "--port", &address.port().to_string(), "--jetstream"]);
+                command.arg("--store_dir").arg(folder);
+                place.start("nats-server", LOAD_CORE, &command, None).map(Some)
+            }
+            (Target::Full, _, Some(weir)) => {
+                let command = settings::stack(weir, folder, address, upstream)?;
+                place.start("NATS, recorder and ClickHouse", LOAD_CORE, &command, None).map(Some)
+            }
+            (Target::Nats | Target::Full, ..) => Err(Error::Setup("there is no nats-server, or no weir".to_owned())),
+            _ => Ok(None),
+        }
     }
 }
 
-fn folder() -> Result<TempDir, Error> {
-    tempfile::tempdir().map_err(Error::io("a folder for a child"))
+impl Place {
+    fn new() -> Result<Self, Error> {
+        let folder = tempfile::tempdir().map_err(Error::io("a folder for a child"))?;
+        let (port, address) = reserve_port()?;
+        Ok(Self { folder, port, address })
+    }
+
+    fn start(
+        self,
+        name: &'static str,
+        core: &str,
+        command: &Command,
+        behind: Option<Box<Running>>,
+    ) -> Result<Running, Error> {
+        let log = self.folder.path().join("log");
+        let process = Process::start(core, command, &log, self.address)?;
+        let Self { folder, port, address } = self;
+        Ok(Running { name, process, address, _behind: behind, _port: port, _folder: folder })
+    }
 }
 
 /// A free port that nobody else is given while the socket lives: it is bound but never listens, and a server that asks
@@ -149,37 +175,4 @@ pub fn reserve_port() -> Result<(TcpSocket, SocketAddr), Error> {
         Ok((socket, address))
     };
     bind().map_err(Error::io("a free port"))
-}
-
-/// A configuration as an operator would write it: an endpoint and a model for each format, one client.
-fn configuration(listen: SocketAddr, upstream: SocketAddr, nats: SocketAddr, ledger: &Path) -> String {
-    let ledger = serde_json::Value::from(ledger.display().to_string());
-    let mut text = format!(
-        "[nats]\nurl = \"nats://{nats}\"\n\n[gateway]\nname = \"bench\"\nlisten = \"{listen}\"\n\
-         ops_listen = \"127.0.0.1:0\"\nledger_dir = {ledger}\nledger_max_bytes = \"16GiB\"\n\n\
-         [[clients]]\nname = \"bench\"\nkey = {{ plain = \"{CLIENT_KEY}\" }}\ntags = {{ project = \"bench\" }}\n"
-    );
-    for format in Format::ALL.iter().copied() {
-        let (name, model) = (format.as_str(), answer::model(format));
-        text += &format!(
-            "\n[[providers]]\nname = \"{name}\"\n  [[providers.endpoints]]\n  name = \"{name}-api\"\n  \
-             format = \"{name}\"\n  base_url = \"http://{upstream}\"\n    [[providers.endpoints.keys]]\n    \
-             name = \"main\"\n    secret = {{ plain = \"bench-provider-key\" }}\n\n\
-             [[models]]\nname = \"{model}\"\n  [[models.routes]]\n  endpoint = \"{name}-api\"\n"
-        );
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_gateway_takes_the_configuration() {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        let text = configuration(address, address, address, Path::new("/tmp/a \"b\""));
-        let config = schemas::config::Config::parse(&text, &std::collections::BTreeMap::new()).unwrap();
-        assert_eq!((config.models.len(), config.providers.len()), (4, 4));
-    }
 }

@@ -35,7 +35,7 @@ pub enum StartError {
     Ledger(#[from] RecoveryError),
     /// No TLS, no proxy settings, ...
     #[error("the HTTP client for providers cannot be built: {0}")]
-    Client(#[from] reqwest::Error),
+    Client(#[from] client::BuildError),
     /// A metric cannot be registered.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -57,7 +57,7 @@ pub(crate) struct App {
     pub(crate) affinity: Arc<Affinity>,
     /// What the other gateways know.
     pub(crate) peers: Arc<Peers>,
-    pub(crate) http: reqwest::Client,
+    pub(crate) http: client::Client,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) timeouts: Timeouts,
@@ -91,7 +91,7 @@ impl App {
             affinity: Arc::default(),
             peers: Arc::new(Peers::new(ledger.epoch())),
             catalog,
-            http: client::build(&config.gateway.timeouts)?,
+            http: client::Client::build(&config.gateway.timeouts)?,
             ledger,
             metrics,
             timeouts: config.gateway.timeouts,
@@ -112,7 +112,7 @@ impl App {
         let clients = Clients::build(&config.clients)?;
         // Open connections to providers stay open, unless others are wanted.
         let connects_alike = self.timeouts.connect == config.gateway.timeouts.connect;
-        let http = if connects_alike { self.http.clone() } else { client::build(&config.gateway.timeouts)? };
+        let http = if connects_alike { self.http.clone() } else { client::Client::build(&config.gateway.timeouts)? };
         self.metrics.config_models(config.models.iter().map(|model| model.name.clone()));
         Ok(Self {
             clients,

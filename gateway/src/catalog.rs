@@ -1,17 +1,18 @@
 //! Which endpoints serve which model. Read-only after load.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use reqwest::Url;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use schemas::config::{Capabilities, Config, Endpoint, Key, Mistake, Mistakes, Model, Provider, Route, Secret};
 use schemas::money::Factor;
-use schemas::outcome::Format;
+use schemas::outcome::{Format, Operation};
 use schemas::price::Book;
 use schemas::time::Timestamp;
 use sha2::{Digest, Sha256};
+use url::Url;
 
+use crate::formats::{self, Wanted};
 use crate::health::TargetSpec;
 use crate::quote::{Quote, Quoted};
 use crate::routing::Abilities;
@@ -54,6 +55,8 @@ pub(crate) struct Candidate {
     pub(crate) abilities: Abilities,
     /// What its tokens cost.
     pub(crate) quote: Quote,
+    /// Where requests go, per kind of answer; made when first needed.
+    addresses: [OnceLock<Option<Uri>>; 3],
 }
 
 /// A model with its candidates, in order of priority.
@@ -108,7 +111,25 @@ impl Candidate {
             priority: route.and_then(|route| route.priority).unwrap_or(target.provider_priority),
             weight: f64::from(route.map_or(1, |route| route.weight)) * f64::from(target.weight),
             abilities: Abilities::of([endpoint, key, route.map_or(&anything, |route| &route.capabilities)]),
+            addresses: Default::default(),
         }
+    }
+
+    /// Where a request goes, without a query. `None` if that is no address that HTTP can have.
+    pub(crate) fn address(&self, operation: Operation, stream: bool) -> Option<&Uri> {
+        let [whole, streamed, count] = &self.addresses;
+        let address = match (operation, stream) {
+            (Operation::Generate, false) => whole,
+            (Operation::Generate, true) => streamed,
+            (Operation::CountTokens, _) => count,
+        };
+        let wanted = Wanted { operation, model: &self.model_upstream, stream };
+        let make = || {
+            let mut url = formats::upstream_url(self.target.format, &self.target.base_url, wanted);
+            url.set_query(None);
+            url.as_str().parse().ok()
+        };
+        address.get_or_init(make).as_ref()
     }
 }
 

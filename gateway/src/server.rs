@@ -1,15 +1,15 @@
 //! Connections and paths. No decisions about requests.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
-use axum::routing::{MethodRouter, any};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use schemas::outcome::{Format, Operation};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutStream;
@@ -18,6 +18,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::pipeline::{self, Route};
 use crate::reload::Current;
+
+/// Most bytes that wait in a connection for its client to read them; a request's head must fit in it, too.
+const BUFFER_MAX: usize = 64 << 10;
 
 /// The open connections of a server that has stopped accepting.
 pub(crate) struct Connections(TaskTracker);
@@ -32,7 +35,6 @@ impl Connections {
 
 /// Accepts connections until `shutdown`; then asks all of them to end after their running request.
 pub(crate) async fn serve(listener: TcpListener, current: Arc<Current>, shutdown: CancellationToken) -> Connections {
-    let router = router(&current);
     let connections = TaskTracker::new();
     loop {
         let stream = tokio::select! {
@@ -47,21 +49,27 @@ pub(crate) async fn serve(listener: TcpListener, current: Arc<Current>, shutdown
             },
             () = shutdown.cancelled() => return Connections(connections),
         };
-        let write_limit = current.get().timeouts.idle.0;
-        connections.spawn(connection(stream, write_limit, router.clone(), shutdown.clone()));
+        connections.spawn(connection(stream, Arc::clone(&current), shutdown.clone()));
     }
 }
 
-async fn connection(stream: TcpStream, write_limit: Duration, router: Router, shutdown: CancellationToken) {
+async fn connection(stream: TcpStream, current: Arc<Current>, shutdown: CancellationToken) {
     // Without this a small event waits for the previous one's acknowledgement: 40 ms on Linux.
     let _best_effort = stream.set_nodelay(true);
     // A client that stops reading would hold its stream, and the provider's, for ever.
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(write_limit));
+    stream.set_write_timeout(Some(current.get().timeouts.idle.0));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30)).half_close(false);
+    builder.http1().max_buf_size(BUFFER_MAX);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30));
-    let serving = builder.serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let handled = pipeline::handle(current.get(), route(&request), request.map(Body::new));
+        // In a box, so that a connection does not keep the room that a request needs for as long as it is open.
+        let handled = Box::pin(handled);
+        async move { Ok::<_, Infallible>(handled.await) }
+    });
+    let serving = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
@@ -75,32 +83,20 @@ async fn connection(stream: TcpStream, write_limit: Duration, router: Router, sh
     }
 }
 
-fn router(current: &Arc<Current>) -> Router {
-    let generate = |format| handler(current, move |_| Route::Upstream(Operation::Generate, format));
-    let count = handler(current, |_| Route::Upstream(Operation::CountTokens, Format::Anthropic));
-    let models = || handler(current, |request| Route::Models(dialect(request.headers(), request.uri().path())));
-    Router::new()
-        .route("/v1/messages", generate(Format::Anthropic))
-        .route("/v1/messages/count_tokens", count)
-        .route("/v1/chat/completions", generate(Format::OpenaiChat))
-        .route("/v1/responses", generate(Format::OpenaiResponses))
-        .route("/v1/models", models())
-        .route("/v1/models/{*model_and_action}", handler(current, model))
-        .route("/v1beta/models", models())
-        .route("/v1beta/models/{*model_and_action}", handler(current, |request| gemini(request.uri().path())))
-        .fallback_service(handler(current, |request| Route::Unknown(dialect(request.headers(), request.uri().path()))))
-}
-
-/// Hands a request to the pipeline, under what its path means.
-fn handler(
-    current: &Arc<Current>,
-    route: impl Fn(&Request<Body>) -> Route + Clone + Send + Sync + 'static,
-) -> MethodRouter {
-    let current = Arc::clone(current);
-    any(move |request: Request<Body>| {
-        let route = route(&request);
-        pipeline::handle(current.get(), route, request)
-    })
+/// What a path means.
+fn route<B>(request: &Request<B>) -> Route {
+    let path = request.uri().path();
+    let is_below = |parent: &str| path.strip_prefix(parent).is_some_and(|rest| !rest.is_empty());
+    match path {
+        "/v1/messages" => Route::Upstream(Operation::Generate, Format::Anthropic),
+        "/v1/messages/count_tokens" => Route::Upstream(Operation::CountTokens, Format::Anthropic),
+        "/v1/chat/completions" => Route::Upstream(Operation::Generate, Format::OpenaiChat),
+        "/v1/responses" => Route::Upstream(Operation::Generate, Format::OpenaiResponses),
+        "/v1/models" | "/v1beta/models" => Route::Models(dialect(request.headers(), path)),
+        _ if is_below("/v1beta/models/") => gemini(path),
+        _ if is_below("/v1/models/") => model(request),
+        _ => Route::Unknown(dialect(request.headers(), path)),
+    }
 }
 
 /// Gemini has the action in the path's last segment, behind the model and a colon.
@@ -114,7 +110,7 @@ fn gemini(path: &str) -> Route {
 }
 
 /// Gemini's stable version shares this path with the other APIs, whose models may have a colon in their names.
-fn model(request: &Request<Body>) -> Route {
+fn model<B>(request: &Request<B>) -> Route {
     match gemini(request.uri().path()) {
         upstream @ Route::Upstream(..) => upstream,
         _ => Route::Models(dialect(request.headers(), request.uri().path())),

@@ -14,7 +14,7 @@ const DESCRIPTION_MAX: usize = 500;
 /// A body as text: without byte order mark and white space around it, invalid UTF-8 replaced.
 pub(super) fn body_text(body: &[u8]) -> Cow<'_, str> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    String::from_utf8_lossy(body.trim_ascii())
+    json::lossy(body.trim_ascii())
 }
 
 /// The body that came with an error status.

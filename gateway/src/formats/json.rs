@@ -76,6 +76,11 @@ impl<'a> Object<'a> {
     }
 }
 
+/// Bytes as text. What is not UTF-8 is replaced, which the standard library's own function for it looks for byte by byte.
+pub(super) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
 /// The elements of an array; empty when the value is none.
 pub(super) fn elements(value: &RawValue) -> Vec<&RawValue> {
     // Only then: of a long string serde_json would make an error message that quotes all of it.
@@ -117,10 +122,10 @@ pub(super) fn count(value: &RawValue) -> Option<u64> {
 }
 
 fn is_key(name: &RawValue, key: &str) -> bool {
-    match name.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(inner) if !inner.contains('\\') => inner == key,
-        _ => text(name).is_some_and(|name| name == key),
-    }
+    let spelt = spelt(name);
+    // A name with escapes is longer than what it stands for.
+    spelt == key.as_bytes()
+        || (spelt.len() > key.len() && spelt.contains(&b'\\') && text(name).is_some_and(|name| name == key))
 }
 
 struct ObjectVisitor;
@@ -133,7 +138,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
+        let mut members = Vec::with_capacity(8);
         while let Some(member) = map.next_entry::<&RawValue, &RawValue>()? {
             members.push(member);
         }

@@ -14,6 +14,7 @@ mod endpoint;
 
 mod failure;
 mod reading;
+mod likeness;
 mod stream;
 mod own_error;
 mod models;

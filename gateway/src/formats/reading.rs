@@ -26,6 +26,8 @@ pub struct Reading {
     pub stop_reason: Option<String>,
     /// The model that the provider says has answered.
     pub model_reported: Option<String>,
+    /// The provider's id of the answer, where it stands in the body alone (Gemini's `responseId`).
+    pub response_id: Option<String>,
     /// Whether the answer reached its proper end and carries no error. Length stops and refusals are proper ends.
     pub completed: bool,
     /// The error inside the answer.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use schemas::outcome::Format;
 
+use super::likeness::Likeness;
 use super::openai_chat::stream::Seen;
 use super::own_error::OwnError;
 use super::reading::Reading;
@@ -21,6 +22,7 @@ pub struct StreamReader {
     framing: Framing,
     dialect: Dialect,
     reading: Reading,
+    likeness: Likeness,
     is_ended: bool,
     hiding: Option<Hiding>,
     format: Format,
@@ -73,6 +75,7 @@ impl StreamReader {
             framing,
             dialect,
             reading: Reading::default(),
+            likeness: Likeness::default(),
             is_ended: false,
             hiding: hides_usage.then(Hiding::default),
             format,
@@ -83,9 +86,9 @@ impl StreamReader {
     /// Reads the next chunk; gives back what of it may be forwarded, which is the chunk itself unless something is hidden.
     pub fn push(&mut self, chunk: Bytes) -> Bytes {
         self.framing.decide(&chunk);
-        let Self { framing, dialect, reading, is_ended, hiding, .. } = self;
+        let Self { framing, dialect, reading, likeness, is_ended, hiding, .. } = self;
         let visit = |event: Event<'_>| {
-            let hide = read(&event, dialect, reading, is_ended);
+            let hide = read(&event, dialect, (reading, likeness), is_ended);
             if hide
                 && let Some(hiding) = hiding
                 && let Some(end) = event.end
@@ -109,10 +112,10 @@ impl StreamReader {
     /// Reads the end of the stream; gives back what was still held.
     pub fn finish(&mut self) -> Bytes {
         self.cut = Some(self.closing());
-        let Self { framing, dialect, reading, is_ended, hiding, .. } = self;
+        let Self { framing, dialect, reading, likeness, is_ended, hiding, .. } = self;
         let mut hidden = false;
         if let Framing::Sse(sse) = framing {
-            sse.finish(|event| hidden |= read(&event, dialect, reading, is_ended));
+            sse.finish(|event| hidden |= read(&event, dialect, (reading, likeness), is_ended));
         }
         match hiding {
             Some(hiding) if hidden && !hiding.is_torn => {
@@ -178,22 +181,30 @@ impl Framing {
 }
 
 /// Reads one event; tells whether it is one that only has usage.
-fn read(event: &Event<'_>, dialect: &mut Dialect, reading: &mut Reading, is_ended: &mut bool) -> bool {
+fn read(
+    event: &Event<'_>,
+    dialect: &mut Dialect,
+    (reading, likeness): (&mut Reading, &mut Likeness),
+    is_ended: &mut bool,
+) -> bool {
     reading.events += 1;
     if event.kind == Kind::Oversized {
         reading.unreadable_events += 1;
         reading.has_content = true;
         return false;
     }
+    if event.kind == Kind::Data && likeness.read(event.name, event.data, reading) {
+        return false;
+    }
     let mut is_usage_only = false;
     match dialect {
-        Dialect::Anthropic(stream) => *is_ended |= stream.read(event, reading),
+        Dialect::Anthropic(stream) => *is_ended |= stream.read(event, reading, likeness),
         Dialect::OpenaiChat => {
-            let seen = openai_chat::stream::read(event, reading);
+            let seen = openai_chat::stream::read(event, reading, likeness);
             *is_ended |= seen == Seen::End;
             is_usage_only = seen == Seen::UsageOnly;
         }
-        Dialect::OpenaiResponses => *is_ended |= openai_responses::stream::read(event, reading),
+        Dialect::OpenaiResponses => *is_ended |= openai_responses::stream::read(event, reading, likeness),
         Dialect::Gemini => gemini::stream::read(event, reading),
     }
     reading.release_sample();

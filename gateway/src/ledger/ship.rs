@@ -16,7 +16,7 @@ use async_nats::{Client, HeaderMap};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use schemas::config::Nats;
-use schemas::events::Head;
+use schemas::events::Address;
 use schemas::progress::Progress;
 use schemas::{streams, subjects};
 use tokio::sync::Notify;
@@ -35,6 +35,9 @@ const IN_FLIGHT_MAX: usize = 64;
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How long the shipper lets events gather before it reads them: woken by each of them, it would cost as much as writing
+/// them does. It is a part of the time that a pack may wait.
+const GATHER: Duration = Duration::from_millis(5);
 /// How often the recorder's progress is read.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
 
@@ -223,7 +226,7 @@ impl Line<'_> {
             tokio::select! {
                 Some(()) = flying.next() => {}
                 () = self.wake.notified() => {}
-                () = self.ledger.changed(), if drained => {}
+                () = self.gathered(), if drained => {}
                 () = tokio::time::sleep_until(due.into()), if drained => {}
                 () = shutdown.cancelled(), if drained && !shutdown.is_cancelled() => {}
             }
@@ -233,11 +236,13 @@ impl Line<'_> {
     /// Feeds the packer until `room` packs are finished or the tail is reached (then the second value is `true`).
     fn read(&self, cursor: &mut Cursor, packer: &mut Packer, room: usize) -> (Vec<Pack>, bool) {
         let mut packs = Vec::new();
-        let (tail, now) = (self.ledger.tail(), Instant::now());
+        let (tail, now) = (self.ledger.tail(), Instant::now() - GATHER);
         while packs.len() < room {
             match cursor.next(tail) {
-                Ok(Some(payload)) if payload.first() == Some(&b'{') => match serde_json::from_slice::<Head>(&payload) {
-                    Ok(head) => packs.extend(packer.push((head.partition, head.kind), head.seq, &payload, now)),
+                Ok(Some(payload)) if payload.first() == Some(&b'{') => match Address::of(&payload) {
+                    Ok(address) => {
+                        packs.extend(packer.push((address.partition, address.kind), address.seq, &payload, now))
+                    }
                     Err(error) => {
                         tracing::error!(%error, "an event in the ledger has no readable head and stays there")
                     }
@@ -251,6 +256,12 @@ impl Line<'_> {
             }
         }
         (packs, false)
+    }
+
+    /// Resolves when something was appended, and a moment has passed for more.
+    async fn gathered(&self) {
+        self.ledger.changed().await;
+        tokio::time::sleep(GATHER).await;
     }
 
     /// Publishes a pack until it is acknowledged.

@@ -33,6 +33,10 @@ pub(super) fn apply(receipt: &mut Receipt, reading: &Reading) {
     receipt.stop_reason.clone_from(&reading.stop_reason);
     receipt.model_reported = reading.model_reported.clone().unwrap_or_default();
     receipt.stream_events = reading.events;
+    // A header says it better: providers log requests by that one.
+    if receipt.upstream_request_id.is_none() {
+        receipt.upstream_request_id.clone_from(&reading.response_id);
+    }
 }
 
 /// Copies the last reading of an answer into the receipt, with estimates in place of what the provider has not told.

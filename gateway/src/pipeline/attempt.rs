@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use schemas::events::Candidate;
@@ -16,8 +16,8 @@ use schemas::usage::Usage;
 use super::failure::{ErrorAnswer, Failure};
 use super::route::Routed;
 use crate::app::App;
-use crate::formats::{self, Reading, StreamReader, UpstreamError, Wanted};
-use crate::upstream::body::join;
+use crate::formats::{self, Reading, StreamReader, UpstreamError};
+use crate::upstream::body::{Body, join};
 
 /// What a try needs.
 pub(super) struct Call<'a> {
@@ -49,7 +49,7 @@ pub(super) struct Opened {
     /// What was read up to now, still to be forwarded.
     pub(super) held: VecDeque<Bytes>,
     pub(super) reader: StreamReader,
-    pub(super) upstream: reqwest::Body,
+    pub(super) upstream: Body,
 }
 
 /// Most bytes held back while waiting for the first content.
@@ -86,11 +86,11 @@ pub(super) async fn attempt(call: &Call<'_>, event: &mut Candidate) -> Result<An
 
 async fn exchange(call: &Call<'_>, event: &mut Candidate, started: Instant) -> Result<Answer, Failure> {
     let (request, hides_usage) = build(call)?;
-    let response = call.app.http.execute(request).await.map_err(|error| Failure::unreachable(&error))?;
+    let response = call.app.http.send(request).await.map_err(|error| Failure::unreachable(&error))?;
     event.headers_ms = Some(millis(started.elapsed()));
     let status = response.status();
     event.status = Some(status.as_u16());
-    let (head, mut upstream) = axum::http::Response::<reqwest::Body>::from(response).into_parts();
+    let (head, mut upstream) = response.into_parts();
     let headers = head.headers;
     let answer = if !status.is_success() {
         Err(refused(call, event, status, headers, upstream).await)
@@ -109,21 +109,30 @@ async fn exchange(call: &Call<'_>, event: &mut Candidate, started: Instant) -> R
 }
 
 /// The request to the provider: the client's, with our key instead of its own.
-fn build(call: &Call<'_>) -> Result<(reqwest::Request, bool), Failure> {
-    let (routed, target, model) = (call.routed, &call.candidate.target, call.candidate.model_upstream.as_str());
-    let rewritten = formats::rewrite(&routed.body, &routed.peeked, model);
-    let wanted = Wanted { operation: call.operation, model, stream: routed.peeked.stream };
-    let mut url = formats::upstream_url(target.format, &target.base_url, wanted);
-    url.set_query(formats::forward_query(routed.query.as_deref()).as_deref());
+fn build(call: &Call<'_>) -> Result<(Request<Bytes>, bool), Failure> {
+    let (routed, target) = (call.routed, &call.candidate.target);
+    let rewritten = formats::rewrite(&routed.body, &routed.peeked, &call.candidate.model_upstream);
+    let uri = address(call)
+        .ok_or_else(|| Failure::new(ErrorClass::Internal, "the provider's address is not one that HTTP can have"))?;
     let headers = formats::upstream_headers(target.format, &routed.headers, target.secret.as_ref());
     let mut headers = headers.map_err(|error| Failure::new(ErrorClass::Internal, error.to_string()))?;
     for (name, value) in &target.headers {
         headers.insert(name.clone(), value.clone());
     }
-    let mut request = reqwest::Request::new(reqwest::Method::POST, url);
+    let mut request = Request::new(rewritten.body);
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri;
     *request.headers_mut() = headers;
-    *request.body_mut() = Some(rewritten.body.into());
     Ok((request, rewritten.hides_usage))
+}
+
+/// The candidate's address, with what of the client's query goes on.
+fn address(call: &Call<'_>) -> Option<Uri> {
+    let address = call.candidate.address(call.operation, call.routed.peeked.stream)?;
+    let Some(query) = formats::forward_query(call.routed.query.as_deref()) else { return Some(address.clone()) };
+    let mut parts = address.clone().into_parts();
+    parts.path_and_query = Some(format!("{}?{query}", address.path()).parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// An error status, with the provider's words.
@@ -132,7 +141,7 @@ async fn refused(
     event: &mut Candidate,
     status: StatusCode,
     headers: HeaderMap,
-    upstream: reqwest::Body,
+    upstream: Body,
 ) -> Failure {
     let body = collect(upstream, ERROR_MAX_BYTES, &call.app.timeouts.idle.0).await.unwrap_or_default();
     event.response_bytes = body.len() as u64;
@@ -154,11 +163,11 @@ struct Arrived {
     status: StatusCode,
     headers: HeaderMap,
     beginning: Bytes,
-    upstream: reqwest::Body,
+    upstream: Body,
 }
 
 /// The first bytes of a body up to one that is not white space: some providers send blanks while they think.
-async fn beginning(upstream: &mut reqwest::Body) -> Result<Bytes, Failure> {
+async fn beginning(upstream: &mut Body) -> Result<Bytes, Failure> {
     let mut parts: Vec<Bytes> = Vec::new();
     while let Some(frame) = upstream.frame().await {
         let Ok(chunk) = frame.map_err(|error| Failure::cut(&error))?.into_data() else { continue };
@@ -261,7 +270,7 @@ async fn no_content(call: &Call<'_>, mut opened: Box<Opened>) -> Result<Answer, 
     let reading = opened.reader.reading();
     if reading.has_content || (reading.completed && reading.error.is_none()) {
         opened.held = VecDeque::from([bytes]);
-        opened.upstream = reqwest::Body::default();
+        opened.upstream = Body::Empty;
         return Ok(Answer::Stream(opened));
     }
     if let Some(error) = reading.error.clone() {
@@ -296,7 +305,7 @@ async fn collect_rest(opened: &mut Opened) -> Bytes {
     rest.freeze()
 }
 
-async fn collect(mut upstream: reqwest::Body, max_bytes: usize, limit: &Duration) -> Result<Bytes, Failure> {
+async fn collect(mut upstream: Body, max_bytes: usize, limit: &Duration) -> Result<Bytes, Failure> {
     let reading = async {
         let mut parts: Vec<Bytes> = Vec::new();
         let mut length = 0;

@@ -12,6 +12,7 @@ use crate::capture::Unreadable;
 use crate::classify::{self, Phase, Reason, Verdict, retry_after};
 use crate::formats::{Reading, UpstreamError};
 use crate::health::{self, LimitKind, RateLimit};
+use crate::upstream;
 
 /// Why a try gave no answer.
 pub(super) struct Failure {
@@ -92,19 +93,13 @@ impl Failure {
         }
     }
 
-    /// No response at all. The error's own text would name the URL, which may hold credentials.
-    pub(super) fn unreachable(error: &reqwest::Error) -> Self {
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        let text =
-            if error.is_connect() { "cannot connect to the provider" } else { "the provider closed the connection" };
-        Self::new(ErrorClass::UpstreamConnect, format!("{text}: {cause}"))
+    /// No response at all.
+    pub(super) fn unreachable(error: &upstream::Error) -> Self {
+        Self::new(ErrorClass::UpstreamConnect, error.to_string())
     }
 
     /// A body that broke off.
-    pub(super) fn cut(error: &reqwest::Error) -> Self {
+    pub(super) fn cut(error: &upstream::Error) -> Self {
         Self { class: ErrorClass::StreamCut, ..Self::unreachable(error) }
     }
 

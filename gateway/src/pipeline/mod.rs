@@ -19,6 +19,7 @@ mod relay;
 mod account;
 
 mod models;
+mod outliving;
 
 #[cfg(test)]
 mod tests;
@@ -31,11 +32,11 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use schemas::outcome::{ErrorClass, Outcome};
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::Answer;
 use self::failure::Failure;
+use self::outliving::Outliving;
 use self::receipt::Ticket;
 use self::rejection::Rejection;
 use self::relay::Relay;
@@ -70,18 +71,16 @@ async fn admit(app: &App, ticket: &mut Ticket, route: Route, request: Request<Bo
     limit::limit(app, ticket, routed)
 }
 
-/// The stages from the first attempt on. They run in a task of their own, which outlives the client's connection: what
-/// a provider bills is recorded even if nobody waits for it any more.
+/// The stages from the first attempt on. They outlive the client's connection: what a provider bills is recorded even if
+/// nobody waits for it any more.
 async fn answer(app: Arc<App>, ticket: Ticket, routed: Routed) -> Response<Body> {
-    let (format, id) = (ticket.format(), ticket.id());
-    let (reply, response) = oneshot::channel();
-    app.requests.spawn(run(Arc::clone(&app), ticket, routed, reply));
-    match response.await {
-        Ok(response) => response,
-        // The task ends without a reply only if it panicked; its ticket was settled on the way out.
-        Err(_) => {
-            rejection::own_error(format, id, ErrorClass::Internal, "the gateway failed; try again").map(Body::from)
-        }
+    let (format, id, tasks) = (ticket.format(), ticket.id(), app.requests.clone());
+    let gone = CancellationToken::new();
+    let stages = run(app, ticket, routed, gone.clone());
+    match Outliving::new(stages, gone, tasks).await {
+        Some(response) => response,
+        // The stages panicked; their ticket was settled on the way out.
+        None => rejection::own_error(format, id, ErrorClass::Internal, "the gateway failed; try again").map(Body::from),
     }
 }
 
@@ -93,23 +92,26 @@ enum Ended {
     Aborted,
 }
 
-async fn run(app: Arc<App>, mut ticket: Ticket, routed: Routed, mut reply: oneshot::Sender<Response<Body>>) {
+/// A response that nobody takes is dropped; a relay among them then drains its upstream.
+async fn run(app: Arc<App>, mut ticket: Ticket, routed: Routed, gone: CancellationToken) -> Response<Body> {
     if let Err(unwritten) = ticket.open(routed.request_bytes()) {
-        return drop(reply.send(rejection::reject(ticket, Rejection::unaccountable(&unwritten.to_string()))));
+        return rejection::reject(ticket, Rejection::unaccountable(&unwritten.to_string()));
     }
     ticket.prompt = Some(Prompt::new(ticket.format(), routed.body.clone()));
-    let gone = CancellationToken::new();
     let ended = tokio::select! {
         result = failover::failover(&app, &mut ticket, &routed, &gone) => match result {
             Ok(answer) => Ended::Answered(answer),
             Err(failure) => Ended::Failed(Box::new(failure)),
         },
-        () = abandoned(&app, &mut reply, &gone) => Ended::Abandoned,
+        () = abandoned(&app, &gone) => Ended::Abandoned,
         () = app.abort.cancelled() => Ended::Aborted,
     };
-    let left = reply.is_closed();
-    let response = match ended {
-        Ended::Abandoned => return ticket.settle(Outcome::Cancelled, Some(account::client_left())),
+    let left = gone.is_cancelled();
+    match ended {
+        Ended::Abandoned => {
+            ticket.settle(Outcome::Cancelled, Some(account::client_left()));
+            Response::default()
+        }
         Ended::Aborted => {
             let message = "the gateway is stopping; try again";
             let response = rejection::answer(&mut ticket, ErrorClass::Shutdown, message);
@@ -121,14 +123,11 @@ async fn run(app: Arc<App>, mut ticket: Ticket, routed: Routed, mut reply: onesh
             Answer::Whole(whole) => relay::whole(ticket, whole, left),
             Answer::Stream(opened) => Relay::start(&app, ticket, opened).await,
         },
-    };
-    // A reply that nobody takes is dropped; a relay among them then drains its upstream.
-    drop(reply.send(response));
+    }
 }
 
-/// Resolves when the client has been gone for longer than an unanswered request is read on. `gone` tells at once.
-async fn abandoned(app: &App, reply: &mut oneshot::Sender<Response<Body>>, gone: &CancellationToken) {
-    reply.closed().await;
-    gone.cancel();
+/// Resolves when the client has been gone for longer than an unanswered request is read on.
+async fn abandoned(app: &App, gone: &CancellationToken) {
+    gone.cancelled().await;
     tokio::time::sleep(app.drain.time.0).await;
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use schemas::events::{Body, Candidate, ErrorNote, NORMALISER_VERSION, Opened, Prepared, Receipt};
+use schemas::events::{BodyRef, Candidate, ErrorNote, NORMALISER_VERSION, Opened, Prepared, Receipt};
 use schemas::money::Factor;
 use schemas::outcome::{ErrorClass, Format, Operation, Outcome, UsageSource, Verdict};
 use schemas::time::Timestamp;
@@ -109,7 +109,7 @@ impl Ticket {
             client_request_id: receipt.client_request_id.clone(),
             user_agent: receipt.user_agent.clone(),
         };
-        let written = self.append(vec![Body::Opened(Box::new(opened))]);
+        let written = self.append(&[BodyRef::Opened(&opened)]);
         if self.app.ledger.must_account() {
             written?;
         }
@@ -129,7 +129,7 @@ impl Ticket {
         candidate.verdict = Verdict::Skipped;
         reason.clone_into(&mut candidate.reason);
         self.app.metrics.candidate(&candidate);
-        self.append_or_count(vec![Body::Candidate(Box::new(candidate))]);
+        self.append_or_count(&[BodyRef::Candidate(&candidate)]);
     }
 
     /// The try under way.
@@ -161,7 +161,7 @@ impl Ticket {
             account::fail_candidate(&mut candidate, &note);
             reason.clone_into(&mut candidate.reason);
             self.app.metrics.candidate(&candidate);
-            self.append_or_count(vec![Body::Candidate(Box::new(candidate))]);
+            self.append_or_count(&[BodyRef::Candidate(&candidate)]);
         }
     }
 
@@ -218,27 +218,28 @@ impl Ticket {
         }
         self.receipt.duration_ms = self.elapsed().as_secs_f64() * 1000.0;
         self.app.metrics.request_ended(&self.receipt, self.opened);
-        let mut events = Vec::with_capacity(2);
-        if let Some(mut candidate) = self.pending.take() {
-            account::close_candidate(&mut candidate, &self.receipt);
-            self.app.metrics.candidate(&candidate);
-            events.push(Body::Candidate(Box::new(candidate)));
+        let terminal = BodyRef::Terminal(&self.receipt);
+        match self.pending.take() {
+            Some(mut candidate) => {
+                account::close_candidate(&mut candidate, &self.receipt);
+                self.app.metrics.candidate(&candidate);
+                self.append_or_count(&[BodyRef::Candidate(&candidate), terminal]);
+            }
+            None => self.append_or_count(&[terminal]),
         }
-        events.push(Body::Terminal(Box::new(self.receipt.clone())));
-        self.append_or_count(events);
         self.app.capture.keep(self.id, std::mem::take(&mut self.transcript), &self.receipt);
     }
 
     /// Numbers and writes events. What cannot be written is counted, and never fails the request.
-    fn append_or_count(&self, bodies: Vec<Body>) {
+    fn append_or_count(&self, bodies: &[BodyRef<'_>]) {
         // Counted and logged below: nothing else can be done about it.
         let _ = self.append(bodies);
     }
 
-    fn append(&self, bodies: Vec<Body>) -> Result<(), AppendError> {
+    fn append(&self, bodies: &[BodyRef<'_>]) -> Result<(), AppendError> {
         let now = Timestamp::now();
         let count = bodies.len() as u64;
-        let prepared: Result<Vec<Prepared>, _> = bodies.iter().map(|body| Prepared::new(self.id, now, body)).collect();
+        let prepared: Result<Vec<Prepared>, _> = bodies.iter().map(|body| Prepared::new(self.id, now, *body)).collect();
         let appended = prepared.map_err(Into::into).and_then(|events| self.app.ledger.append(&events));
         match &appended {
             Ok(()) => self.app.metrics.events_appended(count),

@@ -30,7 +30,8 @@ use crate::app::App;
 use crate::estimate::Prompt;
 use crate::formats::{self, OwnError, StreamReader};
 use crate::smoothing;
-use crate::upstream::body::join;
+use crate::upstream;
+use crate::upstream::body::{Body as UpstreamBody, join};
 use crate::upstream::burst::Burst;
 
 /// Answers with what is here whole. `left`: the client has gone already.
@@ -100,7 +101,9 @@ fn respond(ticket: &mut Ticket, status: StatusCode, upstream: &HeaderMap) -> Res
     ticket.receipt.status = status.as_u16();
     ticket.receipt.upstream_status = Some(status.as_u16());
     let upstream_id = ["request-id", "x-request-id"].iter().find_map(|name| upstream.get(*name)?.to_str().ok());
-    ticket.receipt.upstream_request_id = upstream_id.map(str::to_owned);
+    if let Some(id) = upstream_id {
+        ticket.receipt.upstream_request_id = Some(id.to_owned());
+    }
     response
 }
 
@@ -111,7 +114,7 @@ pub(super) struct Relay {
     /// `None` once the request is settled.
     live: Option<Box<Live>>,
     /// What may still come after the end marker: forwarded for a moment, not read.
-    tail: Option<(reqwest::Body, Pin<Box<Sleep>>)>,
+    tail: Option<(UpstreamBody, Pin<Box<Sleep>>)>,
     /// Chunks that are ready are joined; nothing ever waits for the provider.
     burst: Burst,
 }
@@ -123,7 +126,7 @@ const TAIL_TIME: Duration = Duration::from_millis(500);
 struct Live {
     ticket: Ticket,
     reader: StreamReader,
-    upstream: reqwest::Body,
+    upstream: UpstreamBody,
     idle: Duration,
     timer: Pin<Box<Sleep>>,
     abort: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -169,14 +172,21 @@ impl Relay {
         response
     }
 
-    /// After something was read: writes the checkpoint once usage is known, and settles at the end marker.
+    /// After something was read: settles at the end marker.
     fn note_progress(&mut self) {
-        let Some(live) = &mut self.live else { return };
-        if live.reader.is_ended() {
-            let Some(live) = self.live.take() else { return };
+        if let Some(live) = self.live.take_if(|live| live.reader.is_ended()) {
             let tail = live.settle(&self.ready, &End::Closed);
             self.tail = Some((tail, Box::pin(tokio::time::sleep(TAIL_TIME))));
-        } else if !live.ticket.is_checkpointed() && live.reader.reading().usage().is_known() {
+        }
+    }
+
+    /// Writes down what has been used so far, once it is known, before any of it goes out. An answer that is here whole
+    /// needs none: its terminal event is written already.
+    fn checkpoint(&mut self) {
+        if let Some(live) = &mut self.live
+            && !live.ticket.is_checkpointed()
+            && live.reader.reading().usage().is_known()
+        {
             account::apply(&mut live.ticket.receipt, live.reader.reading());
             live.ticket.checkpoint();
         }
@@ -243,8 +253,12 @@ impl Relay {
             Some(Poll::Ready(_)) => self.tail = None,
             Some(Poll::Pending) | None => {}
         }
-        let may_grow = self.live.is_some() || self.tail.is_some();
-        if may_grow && self.burst.wants_more(context) { Poll::Pending } else { Poll::Ready(()) }
+        let body = self.live.as_ref().map(|live| &live.upstream).or(self.tail.as_ref().map(|(tail, _)| tail));
+        if body.is_some_and(UpstreamBody::may_hide_more) && self.burst.wants_more(context) {
+            return Poll::Pending;
+        }
+        self.checkpoint();
+        Poll::Ready(())
     }
 }
 
@@ -264,7 +278,7 @@ impl End {
 
 impl Live {
     /// Writes the terminal event. `ready` is about to be forwarded. Returns what may still come.
-    fn settle(self: Box<Self>, ready: &VecDeque<Bytes>, end: &End) -> reqwest::Body {
+    fn settle(self: Box<Self>, ready: &VecDeque<Bytes>, end: &End) -> UpstreamBody {
         let Self { mut ticket, reader, upstream, .. } = *self;
         let reading = reader.reading();
         ticket.conclude(reading);
@@ -297,6 +311,14 @@ impl Live {
             self.timer.as_mut().reset(quiet_until.min(deadline).into());
         }
         None
+    }
+
+    /// Whether the answer must end although it still comes.
+    fn out_of_time(&self, now: Instant) -> Option<End> {
+        if self.ticket.app().abort.is_cancelled() {
+            return Some(End::Abort);
+        }
+        (now >= self.ticket.deadline()).then_some(End::Total)
     }
 
     /// Reads on after the client has left, within bounds, so that what the provider bills is what is recorded.
@@ -334,19 +356,19 @@ impl Live {
 
 impl HttpBody for Relay {
     type Data = Bytes;
-    type Error = reqwest::Error;
+    type Error = upstream::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, reqwest::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, upstream::Error>>> {
         if self.gather(context).is_pending() {
             return Poll::Pending;
         }
-        let last_chunk = self.burst.last_chunk();
-        if self.ready.is_empty()
-            && let Some(live) = &mut self.live
-            && let Some(end) = live.timed_out(last_chunk, context)
+        let (last_chunk, is_quiet) = (self.burst.last_chunk(), self.ready.is_empty());
+        if let Some(live) = &mut self.live
+            // Where something always comes, nobody would ever wait for the timer.
+            && let Some(end) = if is_quiet { live.timed_out(last_chunk, context) } else { live.out_of_time(last_chunk) }
         {
             self.finish(&end);
         }

@@ -5,11 +5,13 @@
 
 mod bodies;
 mod candidate;
+mod line;
 mod opened;
 mod receipt;
 
 pub use bodies::{Bodies, Captured};
 pub use candidate::Candidate;
+pub use line::Address;
 pub use opened::Opened;
 pub use receipt::{ErrorNote, NORMALISER_VERSION, Receipt};
 
@@ -67,6 +69,30 @@ pub enum Body {
     Candidate(Box<Candidate>),
     /// What was said, where it is kept.
     Bodies(Box<Bodies>),
+}
+
+/// The same, where it stands.
+#[derive(Clone, Copy, Debug)]
+pub enum BodyRef<'a> {
+    /// [`Body::Opened`]
+    Opened(&'a Opened),
+    /// [`Body::Terminal`]
+    Terminal(&'a Receipt),
+    /// [`Body::Candidate`]
+    Candidate(&'a Candidate),
+    /// [`Body::Bodies`]
+    Bodies(&'a Bodies),
+}
+
+impl<'a> From<&'a Body> for BodyRef<'a> {
+    fn from(body: &'a Body) -> Self {
+        match body {
+            Body::Opened(opened) => Self::Opened(opened),
+            Body::Terminal(receipt) => Self::Terminal(receipt),
+            Body::Candidate(candidate) => Self::Candidate(candidate),
+            Body::Bodies(bodies) => Self::Bodies(bodies),
+        }
+    }
 }
 
 /// An event as the recorder reads it.
@@ -155,17 +181,18 @@ pub struct Place<'a> {
 
 impl Prepared {
     /// Serialises a body. Fails only if a value cannot be JSON, which the types rule out but for non-finite numbers.
-    pub fn new(request_id: Uuid, at: Timestamp, body: &Body) -> Result<Self, serde_json::Error> {
+    pub fn new<'a>(request_id: Uuid, at: Timestamp, body: impl Into<BodyRef<'a>>) -> Result<Self, serde_json::Error> {
+        let body = body.into();
         let (kind, phase, json) = match body {
-            Body::Opened(opened) => (Kind::Stream, Some(Phase::Opened), serde_json::to_vec(opened)?),
-            Body::Terminal(receipt) if receipt.outcome == Outcome::Completed => {
-                (Kind::Stream, Some(Phase::Settled), serde_json::to_vec(receipt)?)
+            BodyRef::Opened(opened) => (Kind::Stream, Some(Phase::Opened), json(opened)?),
+            BodyRef::Terminal(receipt) if receipt.outcome == Outcome::Completed => {
+                (Kind::Stream, Some(Phase::Settled), json(receipt)?)
             }
-            Body::Terminal(receipt) => (Kind::Failure, None, serde_json::to_vec(receipt)?),
-            Body::Candidate(candidate) => (Kind::Candidate, None, serde_json::to_vec(candidate)?),
-            Body::Bodies(bodies) => (Kind::Body, None, serde_json::to_vec(bodies)?),
+            BodyRef::Terminal(receipt) => (Kind::Failure, None, json(receipt)?),
+            BodyRef::Candidate(candidate) => (Kind::Candidate, None, json(candidate)?),
+            BodyRef::Bodies(bodies) => (Kind::Body, None, json(bodies)?),
         };
-        let (opens, settles) = (matches!(body, Body::Opened(_)), matches!(body, Body::Terminal(_)));
+        let (opens, settles) = (matches!(body, BodyRef::Opened(_)), matches!(body, BodyRef::Terminal(_)));
         Ok(Self { kind, request_id, opens, settles, at, phase, body: json })
     }
 
@@ -182,13 +209,19 @@ impl Prepared {
             request_id: self.request_id,
             gateway: place.gateway.to_owned(),
         };
-        serde_json::to_writer(&mut *out, &head)?;
-        // Both are objects with at least one field: `{head}` and `{body}` become `{head,body}`.
-        out.pop();
+        line::write_head(&head, out)?;
+        // Both are objects with at least one field: `{head` and `{body}` become `{head,body}`.
         out.push(b',');
         out.extend_from_slice(self.body.get(1..).unwrap_or_default());
         Ok(())
     }
+}
+
+/// A body's JSON, in a buffer that holds all but the longest.
+fn json(body: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut json = Vec::with_capacity(1 << 10);
+    serde_json::to_writer(&mut json, body)?;
+    Ok(json)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub(crate) fn read(body: &[u8]) -> Reading {
     }
     reading.model_reported = message.text("model").map(Into::into);
     reading.stop_reason = message.text("stop_reason").map(Into::into);
+    reading.release_sample();
     let blocks = message.array("content");
     reading.has_content = !blocks.is_empty();
     for block in blocks {

@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use super::{error, response, usage};
 use crate::formats::failure;
-use crate::formats::json::Object;
+use crate::formats::json::{self, Object};
+use crate::formats::likeness::{Likeness, Part};
 use crate::formats::reading::Reading;
 use crate::formats::scan::Members;
 use crate::upstream::sse::{Event, Kind};
@@ -17,9 +18,9 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// Reads one event; tells whether it was the format's end marker.
-    pub(crate) fn read(&mut self, event: &Event<'_>, reading: &mut Reading) -> bool {
+    pub(crate) fn read(&mut self, event: &Event<'_>, reading: &mut Reading, likeness: &mut Likeness) -> bool {
         match event.kind {
-            Kind::Data => self.read_data(event.name, event.data, reading),
+            Kind::Data => self.read_data(event, reading, likeness),
             Kind::ErrorField | Kind::Raw | Kind::Oversized => {
                 failure::read_outside_data(event, reading, response::read);
                 false
@@ -27,12 +28,13 @@ impl Stream {
         }
     }
 
-    fn read_data(&mut self, name: &[u8], data: &[u8], reading: &mut Reading) -> bool {
+    fn read_data(&mut self, event: &Event<'_>, reading: &mut Reading, likeness: &mut Likeness) -> bool {
+        let data = event.data;
         let top = |key: &[u8]| Members::of(data).find(|member| member.depth == 1 && member.key == key);
         // The body's own type is the truth; a relay may rename or drop the event's name (S207).
-        let kind = top(b"type").and_then(|member| member.string()).unwrap_or(name);
+        let kind = top(b"type").and_then(|member| member.string()).unwrap_or(event.name);
         match kind {
-            b"content_block_delta" => read_delta(data, reading),
+            b"content_block_delta" => read_delta(event, reading, likeness),
             b"content_block_start" => read_block_start(data, reading),
             b"content_block_stop" | b"ping" => {}
             b"error" => reading.fail(error::named(data)),
@@ -48,7 +50,7 @@ impl Stream {
     }
 
     fn decode(&mut self, data: &[u8], reading: &mut Reading) {
-        let text = String::from_utf8_lossy(data);
+        let text = json::lossy(data);
         let Ok(event) = Object::parse(&text) else {
             reading.unreadable_events += 1;
             return;
@@ -93,15 +95,22 @@ impl Stream {
 
 /// Counts a delta's characters. One that has none of the known strings (a signature, a citation, what is yet to be
 /// invented) is content all the same; an empty string is not.
-fn read_delta(data: &[u8], reading: &mut Reading) {
+fn read_delta(event: &Event<'_>, reading: &mut Reading, likeness: &mut Likeness) {
     let mut is_empty_string = false;
-    for member in Members::of(data).filter(|member| member.depth == 2) {
-        let spelt = member.string().unwrap_or_default();
-        match member.key {
-            b"text" => reading.add_text(spelt),
-            b"thinking" | b"partial_json" => reading.add_other(spelt),
+    for member in Members::of(event.data).filter(|member| member.depth == 2) {
+        let spelt = member.string();
+        let part = match member.key {
+            b"text" => Part::Text,
+            b"thinking" | b"partial_json" => Part::Other,
             _ => continue,
         };
+        match part {
+            Part::Text => reading.add_text(spelt.unwrap_or_default()),
+            Part::Other => reading.add_other(spelt.unwrap_or_default()),
+        };
+        if let Some(spelt) = spelt {
+            likeness.learn((event.name, event.data), part, spelt);
+        }
         is_empty_string = !member.is_nonempty_string();
         break;
     }

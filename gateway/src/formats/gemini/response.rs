@@ -34,6 +34,9 @@ pub(crate) fn read_chunk(chunk: &Object<'_>, reading: &mut Reading) -> bool {
     if let Some(model) = chunk.text("modelVersion").filter(|model| !model.is_empty()) {
         reading.model_reported = Some(model.into_owned());
     }
+    if reading.response_id.is_none() {
+        reading.response_id = chunk.text("responseId").filter(|id| !id.is_empty()).map(Into::into);
+    }
     if let Some(raw) = chunk.get("usageMetadata")
         && let Ok(object) = Object::parse(raw.get())
     {
@@ -45,6 +48,7 @@ pub(crate) fn read_chunk(chunk: &Object<'_>, reading: &mut Reading) -> bool {
         verbatim.clear();
         verbatim.push_str(raw.get());
     }
+    reading.release_sample();
     let candidates = chunk.array("candidates");
     for candidate in candidates.iter().filter_map(|candidate| Object::parse(candidate.get()).ok()) {
         read_candidate(&candidate, reading);

@@ -5,7 +5,7 @@
 
 use super::response;
 use crate::formats::failure;
-use crate::formats::json::Object;
+use crate::formats::json::{self, Object};
 use crate::formats::reading::Reading;
 use crate::formats::scan::{Members, object_length};
 use crate::upstream::sse::{Event, Kind};
@@ -31,7 +31,7 @@ pub(crate) fn read(event: &Event<'_>, reading: &mut Reading) {
 }
 
 fn decode(data: &[u8], reading: &mut Reading) {
-    let text = String::from_utf8_lossy(data);
+    let text = json::lossy(data);
     match Object::parse(&text) {
         Ok(chunk) => {
             response::read_chunk(&chunk, reading);

@@ -56,6 +56,14 @@ fn read(chunks: &[&str]) -> Reading {
 }
 
 #[test]
+fn the_first_id_names_the_answer() {
+    let with_id = |id: &str| TEXT.replacen('{', &format!("{{\"responseId\":\"{id}\","), 1);
+    let reading = read(&[TEXT, &with_id(""), &with_id("a"), &with_id("b"), END]);
+    assert_eq!(reading.response_id.as_deref(), Some("a"));
+    assert_eq!(read_body(Format::Gemini, with_id("c").as_bytes()).response_id.as_deref(), Some("c"));
+}
+
+#[test]
 fn both_forms_of_stream_are_read() {
     let reading = read(&[TEXT, THOUGHT, END]);
     assert!(reading.completed && reading.has_content);

@@ -30,6 +30,9 @@ pub(crate) fn read_members(completion: &Object<'_>, content: &str, reading: &mut
         reading.model_reported = completion.text("model").filter(|model| !model.is_empty()).map(Into::into);
     }
     let choices = completion.array("choices");
+    // First, so that the text of an answer that was counted is not kept for an estimate.
+    read_usage(completion, &choices, reading);
+    reading.release_sample();
     for choice in &choices {
         let Ok(choice) = Object::parse(choice.get()) else { continue };
         if let Some(message) = choice.object(content) {
@@ -43,7 +46,6 @@ pub(crate) fn read_members(completion: &Object<'_>, content: &str, reading: &mut
             reading.stop_reason = Some(reason.into_owned());
         }
     }
-    read_usage(completion, &choices, reading);
 }
 
 /// Usage stands at the top, in Groq's `x_groq`, or inside a choice; the last that counts anything is the one.

@@ -5,7 +5,8 @@ use memchr::memmem::Finder;
 use super::{error, response};
 use crate::estimate::Sample;
 use crate::formats::failure;
-use crate::formats::json::Object;
+use crate::formats::json::{self, Object};
+use crate::formats::likeness::{Likeness, Part};
 use crate::formats::reading::Reading;
 use crate::formats::scan::{Key, Member, Members, string_chars, values};
 use crate::upstream::sse::{Event, Kind};
@@ -22,7 +23,7 @@ pub(crate) enum Seen {
 }
 
 /// Reads one event.
-pub(crate) fn read(event: &Event<'_>, reading: &mut Reading) -> Seen {
+pub(crate) fn read(event: &Event<'_>, reading: &mut Reading, likeness: &mut Likeness) -> Seen {
     if event.kind != Kind::Data {
         failure::read_outside_data(event, reading, response::read);
         return Seen::Chunk;
@@ -45,6 +46,9 @@ pub(crate) fn read(event: &Event<'_>, reading: &mut Reading) -> Seen {
     reading.text_chars += glance.text_chars;
     reading.other_chars += glance.other_chars;
     reading.has_content |= glance.has_content;
+    if let (Some((part, said)), 1) = (glance.said, glance.strings) {
+        likeness.learn((event.name, event.data), part, said);
+    }
     Seen::Chunk
 }
 
@@ -58,17 +62,21 @@ static DELTA: Key = Key::new(|| Finder::new("\"delta\""));
 
 /// What a chunk tells without being decoded.
 #[derive(Debug, Default)]
-struct Glance {
+struct Glance<'a> {
     /// It may hold usage, an error, an end, the model, or content in an unusual shape.
     wants_decoding: bool,
     has_content: bool,
     text_chars: u64,
     other_chars: u64,
+    /// The last of the strings that were counted.
+    said: Option<(Part, &'a [u8])>,
+    /// How many there are.
+    strings: u32,
 }
 
-impl Glance {
+impl<'a> Glance<'a> {
     /// What is said is added to the reading's sample, and nothing else to the reading.
-    fn at(data: &[u8], reading: &mut Reading) -> Self {
+    fn at(data: &'a [u8], reading: &mut Reading) -> Self {
         let wants_model = reading.model_reported.is_none();
         let mut glance = Self::default();
         let mut deltas = values(&DELTA, data).peekable();
@@ -85,9 +93,14 @@ impl Glance {
     }
 
     /// Counts what a delta holds.
-    fn add(&mut self, delta: &[u8], sample: &mut Sample) {
-        let mut say = |member: &Member<'_>| {
+    fn add(&mut self, delta: &'a [u8], sample: &mut Sample) {
+        let (strings, said) = (&mut self.strings, &mut self.said);
+        let mut say = |member: &Member<'a>| {
             let spelt = member.string().unwrap_or_default();
+            if member.string().is_some() {
+                *strings += 1;
+                *said = Some((if member.key == b"content" { Part::Text } else { Part::Other }, spelt));
+            }
             sample.push_spelt(spelt);
             string_chars(spelt)
         };
@@ -120,7 +133,7 @@ fn has_model(data: &[u8]) -> bool {
 }
 
 fn decode(data: &[u8], reading: &mut Reading) -> Seen {
-    let text = String::from_utf8_lossy(data);
+    let text = json::lossy(data);
     let Ok(chunk) = Object::parse(&text) else {
         reading.unreadable_events += 1;
         return Seen::Chunk;

@@ -17,11 +17,12 @@ pub(crate) fn read(body: &[u8]) -> Reading {
         return Reading::invalid(format!("no response: {}", failure::describe(&text)));
     }
     let items = response.array("output");
-    reading.has_content = !items.is_empty();
+    read_members(&response, &mut reading);
+    reading.release_sample();
+    reading.has_content |= !items.is_empty();
     for item in items {
         tally(item, &mut reading);
     }
-    read_members(&response, &mut reading);
     reading
 }
 

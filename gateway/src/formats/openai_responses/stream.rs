@@ -2,13 +2,14 @@
 
 use super::{error, response};
 use crate::formats::failure;
-use crate::formats::json::Object;
+use crate::formats::json::{self, Object};
+use crate::formats::likeness::{Likeness, Part};
 use crate::formats::reading::Reading;
 use crate::formats::scan::{Member, Members};
 use crate::upstream::sse::{Event, Kind};
 
 /// Reads one event; tells whether it was the format's end marker.
-pub(crate) fn read(event: &Event<'_>, reading: &mut Reading) -> bool {
+pub(crate) fn read(event: &Event<'_>, reading: &mut Reading, likeness: &mut Likeness) -> bool {
     if event.kind != Kind::Data {
         failure::read_outside_data(event, reading, response::read);
         return false;
@@ -35,7 +36,7 @@ pub(crate) fn read(event: &Event<'_>, reading: &mut Reading) -> bool {
         b"response.output_item.added" => reading.has_content |= !starts_empty(data),
         b"response.output_item.done" | b"response.image_generation_call.partial_image" => reading.has_content = true,
         b"response.created" | b"response.in_progress" | b"response.queued" => {}
-        _ if kind.ends_with(b".delta") => read_delta(kind, data, reading),
+        _ if kind.ends_with(b".delta") => read_delta(kind, event, reading, likeness),
         _ if top(data, b"error").is_some_and(|member| !member.is_null()) => decode(event.name, data, reading),
         _ => {}
     }
@@ -47,7 +48,7 @@ fn top<'a>(data: &'a [u8], key: &[u8]) -> Option<Member<'a>> {
 }
 
 fn decode(name: &[u8], data: &[u8], reading: &mut Reading) {
-    let text = String::from_utf8_lossy(data);
+    let text = json::lossy(data);
     let Ok(event) = Object::parse(&text) else {
         reading.unreadable_events += 1;
         return;
@@ -63,10 +64,14 @@ fn decode(name: &[u8], data: &[u8], reading: &mut Reading) {
     }
 }
 
-fn read_delta(kind: &[u8], data: &[u8], reading: &mut Reading) {
-    let spelt = top(data, b"delta").and_then(|member| member.string()).unwrap_or_default();
-    let is_text = kind == b"response.output_text.delta";
-    reading.has_content |= if is_text { reading.add_text(spelt) } else { reading.add_other(spelt) };
+fn read_delta(kind: &[u8], event: &Event<'_>, reading: &mut Reading, likeness: &mut Likeness) {
+    let Some(spelt) = top(event.data, b"delta").and_then(|member| member.string()) else { return };
+    let part = if kind == b"response.output_text.delta" { Part::Text } else { Part::Other };
+    reading.has_content |= match part {
+        Part::Text => reading.add_text(spelt),
+        Part::Other => reading.add_other(spelt),
+    };
+    likeness.learn((event.name, event.data), part, spelt);
 }
 
 /// A message and a reasoning item start empty; any other item (a call, a search) is content from its start.

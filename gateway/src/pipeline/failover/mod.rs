@@ -50,7 +50,9 @@ pub(super) async fn failover(
     let mut passed: Vec<Passed> = Vec::new();
     while let Some(turn) = schedule.next(Instant::now()) {
         let Some(candidate) = candidates.get(turn.index).copied() else { break };
-        if left.run_until_cancelled(tokio::time::sleep_until(turn.at.into())).await.is_none() {
+        let is_due = turn.at <= Instant::now();
+        let pause = async { left.run_until_cancelled(tokio::time::sleep_until(turn.at.into())).await };
+        if left.is_cancelled() || (!is_due && pause.await.is_none()) {
             break;
         }
         let claim = claim(ticket, candidate, &passed);

@@ -1,4 +1,4 @@
-//! The floor: hyper's server and the gateway's own HTTP client with nothing in between.
+//! A floor: hyper's server and hyper-util's pooled client with nothing in between.
 //!
 //! Bytes go through as they come; those that are ready are joined into one frame, as the gateway does. It reads,
 //! counts, checks and writes down nothing.
@@ -10,60 +10,57 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use gateway::upstream::burst::Burst;
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
-use schemas::config::{Span, Timeouts};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
 
 use crate::error::Error;
 use crate::http_server;
-
-/// Those of the gateway's defaults; the client uses the first alone.
-const TIMEOUTS: Timeouts = Timeouts {
-    connect: Span::secs(10),
-    first_byte: Span::secs(30),
-    idle: Span::secs(60),
-    total: Span::secs(600),
-    request_body: Span::secs(30),
-};
 
 /// Where it listens and what is behind it.
 #[derive(clap::Args)]
 pub struct Options {
     /// Address to listen on.
     #[arg(long)]
-    listen: SocketAddr,
+    pub listen: SocketAddr,
     /// Address of the upstream.
     #[arg(long)]
-    upstream: SocketAddr,
+    pub upstream: SocketAddr,
 }
 
 /// Relays until killed.
 pub fn run(options: &Options) -> Result<(), Error> {
-    // Only a second installation in one process fails, and there is none.
-    let _installed = rustls::crypto::ring::default_provider().install_default();
-    let client = gateway::upstream::client::build(&TIMEOUTS)?;
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(256).build(connector);
     let upstream = options.upstream;
     http_server::run(options.listen, move |request| forward(client.clone(), upstream, request))
 }
 
-async fn forward(client: reqwest::Client, upstream: SocketAddr, request: Request<Incoming>) -> Response<Joined> {
-    let (head, body) = request.into_parts();
-    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut headers = head.headers;
+/// Headers that belong to one connection.
+pub fn for_another_connection(headers: &mut HeaderMap) {
     for name in [header::HOST, header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
         headers.remove(name);
     }
-    let sent = client
-        .request(head.method, format!("http://{upstream}{path}"))
-        .headers(headers)
-        .body(reqwest::Body::wrap(body))
-        .send()
-        .await;
-    let Ok(answer) = sent else { return bad_gateway() };
-    let (mut head, body) = Response::<reqwest::Body>::from(answer).into_parts();
+}
+
+async fn forward(
+    client: Client<HttpConnector, Incoming>,
+    upstream: SocketAddr,
+    mut request: Request<Incoming>,
+) -> Response<Either<Joined, Empty<Bytes>>> {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let uri = format!("http://{upstream}{path}").parse::<Uri>();
+    for_another_connection(request.headers_mut());
+    let Ok(uri) = uri else { return bad_gateway() };
+    *request.uri_mut() = uri;
+    let Ok(answer) = client.request(request).await else { return bad_gateway() };
+    let (mut head, body) = answer.into_parts();
     head.headers.remove(header::TRANSFER_ENCODING);
-    let mut joined = Joined::new(body);
+    let mut joined = Joined { upstream: body, burst: Burst::new(Instant::now()), ready: Vec::new(), end: None };
     if joined.upstream.size_hint().exact().is_none() {
         // The head goes out with what is there of the body, in one write. In a task of its own, because every turn of
         // this one is a turn of the whole server connection.
@@ -76,29 +73,25 @@ async fn forward(client: reqwest::Client, upstream: SocketAddr, request: Request
             Err(_) => return bad_gateway(),
         }
     }
-    Response::from_parts(head, joined)
+    Response::from_parts(head, Either::Left(joined))
 }
 
-fn bad_gateway() -> Response<Joined> {
-    let mut response = Response::new(Joined::new(reqwest::Body::default()));
+fn bad_gateway() -> Response<Either<Joined, Empty<Bytes>>> {
+    let mut response = Response::new(Either::Right(Empty::new()));
     *response.status_mut() = StatusCode::BAD_GATEWAY;
     response
 }
 
 /// The upstream's body, with the frames that are ready joined.
 struct Joined {
-    upstream: reqwest::Body,
+    upstream: Incoming,
     burst: Burst,
     ready: Vec<Bytes>,
     /// How the upstream ended, once it has.
-    end: Option<Result<(), reqwest::Error>>,
+    end: Option<Result<(), hyper::Error>>,
 }
 
 impl Joined {
-    fn new(upstream: reqwest::Body) -> Self {
-        Self { upstream, burst: Burst::new(Instant::now()), ready: Vec::new(), end: None }
-    }
-
     /// Reads what has come; pending while more of a burst may be on its way from the connection's task.
     fn gather(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while self.end.is_none() && (self.ready.is_empty() || !self.burst.is_full()) {
@@ -120,12 +113,12 @@ impl Joined {
 
 impl Body for Joined {
     type Data = Bytes;
-    type Error = reqwest::Error;
+    type Error = hyper::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, reqwest::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         if self.gather(context).is_pending() {
             return Poll::Pending;
         }
