@@ -110,14 +110,14 @@ pub struct Candidate {
     cache_write_1h_tokens: Option<u64>,
     output_tokens: Option<u64>,
     reasoning_tokens: Option<u64>,
-    cost_usd: Option<Money>,
-    price_id: Text,
-    cost_multiplier: Multiplier,
     gateway: Text,
     epoch: Id,
     partition: u16,
     seq: u64,
     recorded_at: Instant,
+    cost_usd: Option<Money>,
+    price_id: Text,
+    cost_multiplier: Multiplier,
 }
 
 /// A row of the table `bodies`.
