@@ -14,6 +14,7 @@ mod spare;
 mod writer;
 mod cursor;
 pub mod packer;
+mod backoff;
 pub mod heal;
 pub mod trim;
 mod heads;

@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Ledger;
+use super::backoff::Backoff;
 use super::cursor::Cursor;
 use super::heads::Teller;
 use super::heal::{self, Fate, Ranges};
@@ -33,8 +34,6 @@ use crate::metrics::Metrics;
 const IN_FLIGHT_MAX: usize = 64;
 /// After this long an unanswered publish counts as unknown and is sent again under the same id.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
-const BACKOFF_MIN: Duration = Duration::from_millis(100);
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// How long the shipper lets events gather before it reads them: woken by each of them, it would cost as much as writing
 /// them does. It is a part of the time that a pack may wait.
 const GATHER: Duration = Duration::from_millis(5);
@@ -378,27 +377,6 @@ impl Line<'_> {
                 self.wake.notify_one();
             }
             Err(error) => tracing::error!(%error, "events that NATS has lost cannot be read from the ledger"),
-        }
-    }
-}
-
-/// Exponential backoff with jitter.
-#[derive(Default)]
-struct Backoff {
-    attempt: u32,
-}
-
-impl Backoff {
-    /// Waits for the next try; `None` when stopped.
-    async fn wait(&mut self, stop: &CancellationToken) -> Option<()> {
-        let ceiling = BACKOFF_MAX.min(BACKOFF_MIN * 2u32.saturating_pow(self.attempt));
-        self.attempt = (self.attempt + 1).min(10);
-        // The low bits of a fresh UUID are random: jitter without a dependency of its own.
-        let (_, random) = uuid::Uuid::now_v7().as_u64_pair();
-        let delay = ceiling / 2 + (ceiling / 2).mul_f64((random % 1000) as f64 / 1000.0);
-        tokio::select! {
-            () = tokio::time::sleep(delay) => Some(()),
-            () = stop.cancelled() => None,
         }
     }
 }

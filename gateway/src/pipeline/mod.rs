@@ -7,6 +7,7 @@ mod receipt;
 mod rejection;
 mod tags;
 mod failure;
+mod ending;
 
 mod accept;
 mod authenticate;

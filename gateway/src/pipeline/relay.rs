@@ -23,6 +23,7 @@ use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::attempt::{Opened, Whole};
+use super::ending::End;
 use super::failure::{ErrorAnswer, Failure};
 use super::receipt::Ticket;
 use super::{account, rejection};
@@ -130,20 +131,6 @@ struct Live {
     idle: Duration,
     timer: Pin<Box<Sleep>>,
     abort: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-/// Why reading stopped.
-enum End {
-    /// The provider closed the stream properly.
-    Closed,
-    /// The connection broke.
-    Broken,
-    /// Too long a silence.
-    Idle,
-    /// The request's time is up.
-    Total,
-    /// The gateway stops.
-    Abort,
 }
 
 impl Relay {
@@ -259,20 +246,6 @@ impl Relay {
         }
         self.checkpoint();
         Poll::Ready(())
-    }
-}
-
-impl End {
-    fn explain(&self) -> (ErrorClass, &'static str) {
-        match self {
-            Self::Closed => (ErrorClass::StreamCut, "the provider ended the stream before the answer was complete"),
-            Self::Broken => {
-                (ErrorClass::StreamCut, "the connection to the provider broke before the answer was complete")
-            }
-            Self::Idle => (ErrorClass::StreamIdle, "the provider fell silent before the answer was complete"),
-            Self::Total => (ErrorClass::TotalTimeout, "the answer took longer than the gateway allows"),
-            Self::Abort => (ErrorClass::Shutdown, "the gateway stopped before the answer was complete"),
-        }
     }
 }
 
