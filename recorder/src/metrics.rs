@@ -36,6 +36,17 @@ pub enum Stage {
 }
 
 impl Stage {
+    const ALL: [Self; 8] = [
+        Self::Open,
+        Self::Gather,
+        Self::Plan,
+        Self::Intend,
+        Self::Insert,
+        Self::DeadLetter,
+        Self::Commit,
+        Self::Migrate,
+    ];
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -110,13 +121,12 @@ struct Seals {
 
 impl Seals {
     fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let days =
-            Opts::new("weir_recorder_sealed_days_total", "Checks of a day's rollups against the rows, by verdict");
+        let days = Opts::new("weir_recorder_seals_total", "Checks of a day's rollups against the rows, by verdict");
         let hours = "Hours whose rollups differed from the rows and were made anew";
         let at = "When all rollups were last looked over; 0: not by this recorder";
         let seals = Self {
             days: registered(registry, IntCounterVec::new(days, &["verdict"])?)?,
-            differing_hours: registered(registry, IntCounter::new("weir_recorder_seal_differing_hours_total", hours)?)?,
+            differing_hours: registered(registry, IntCounter::new("weir_recorder_seal_differences_total", hours)?)?,
             sealed_at: registered(registry, Gauge::new("weir_recorder_sealed_timestamp_seconds", at)?)?,
         };
         for verdict in SealVerdict::ALL {
@@ -224,6 +234,10 @@ impl Metrics {
             oldest_open_micros: (0..partitions).map(|_| AtomicI64::new(0)).collect(),
             registry,
         };
+        // A counter that appears with its first event has no rate.
+        for stage in Stage::ALL {
+            inner.errors.with_label_values(&[stage.as_str()]);
+        }
         for partition in 0..partitions {
             let label = partition.to_string();
             inner.lag_seconds.with_label_values(&[&label]).set(0.0);
@@ -366,9 +380,9 @@ mod tests {
             "weir_pipeline_lag_seconds{partition=\"0\"} 0",
             "weir_pipeline_lag_seconds{partition=\"1\"} 3",
             "weir_sequence_gaps{partition=\"0\"} 0",
-            "weir_recorder_sealed_days_total{verdict=\"equal\"} 0",
-            "weir_recorder_sealed_days_total{verdict=\"replaced\"} 1",
-            "weir_recorder_seal_differing_hours_total 3",
+            "weir_recorder_seals_total{verdict=\"equal\"} 0",
+            "weir_recorder_seals_total{verdict=\"replaced\"} 1",
+            "weir_recorder_seal_differences_total 3",
         ] {
             assert!(now.lines().any(|found| found == line), "{line} is not in\n{now}");
         }

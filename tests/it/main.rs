@@ -98,6 +98,12 @@ mod rollups;
 /// Whatever is asked, rollups and rows give one answer.
 mod equivalence;
 
+/// A real Prometheus scrapes the services, and every dashboard's and alert's query has an answer.
+mod prometheus;
+
+/// What analysts are given works: every query of their page and of the ClickHouse dashboard.
+mod analysts;
+
 /// The audit tells what is stored, on its way, missing and unknown, and never calls clean what it cannot know.
 mod audit;
 

@@ -85,9 +85,15 @@ impl Gateway {
 
 /// Starts a recorder in this process.
 pub async fn recorder(settings: &Settings) -> Service {
-    let (ops, _) = listener().await;
+    recorder_with_ops(settings).await.0
+}
+
+/// The same, with the `http://` address of its `/metrics`.
+pub async fn recorder_with_ops(settings: &Settings) -> (Service, String) {
+    let (ops, address) = listener().await;
     let end = CancellationToken::new();
-    Service::spawn("recorder", recorder::run(settings.config(), ops, end.clone()), end)
+    let service = Service::spawn("recorder", recorder::run(settings.config(), ops, end.clone()), end);
+    (service, format!("http://{address}"))
 }
 
 /// `weir-recorder` as a process. It can be frozen, killed and started again.

@@ -15,3 +15,4 @@ mod licences;
 mod prices;
 mod examples;
 mod vendored;
+mod dashboards;
