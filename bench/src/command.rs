@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{admission, axum_relay, hot_paths, hyper_relay, instructions, measure, report, routing, upstream};
+use crate::{admission, append, axum_relay, hot_paths, hyper_relay, instructions, measure, report, routing, upstream};
 
 /// Measures the gateway.
 #[derive(Parser)]
@@ -20,6 +20,8 @@ enum Command {
     Routing(routing::Options),
     /// Letting requests in, with the limits of many clients and without.
     Admission(admission::Options),
+    /// What an append to the ledger costs, next to a bare write of the same bytes.
+    Append(append::Options),
     /// Counts the instructions of the hot paths under callgrind, and fails where they have risen.
     Instructions(instructions::Options),
     /// A part of a count: one path.
@@ -42,6 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         Command::Compare(options) => report::publish(&measure::run(options)?, options),
         Command::Routing(options) => routing::run(options),
         Command::Admission(options) => admission::run(options),
+        Command::Append(options) => append::run(options),
         Command::Instructions(options) => instructions::run(options),
         Command::HotPath(which) => hot_paths::run(which),
         Command::Upstream(options) => upstream::run(options),

@@ -1,5 +1,5 @@
 //! `bench compare`: what the gateway costs, beside floors that read nothing and gateways of others. `bench routing`: what
-//! a decision costs. `bench admission`: what limits cost.
+//! a decision costs. `bench admission`: what limits cost. `bench append`: the ledger beside a bare write.
 
 mod answer;
 mod stamp;
@@ -30,6 +30,7 @@ mod report;
 mod command;
 
 mod admission;
+mod append;
 
 use std::io::Write;
 use std::process::ExitCode;
