@@ -172,6 +172,7 @@ impl Metrics {
     pub fn new(partitions: u16) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let counter = |name: &str, help: &str| registered(&registry, IntCounter::new(name, help)?);
+        let anew = "Times a stream was not the known one and was read anew";
         let inner = Inner {
             stored: counter("weir_events_stored_total", "Events whose rows are committed in ClickHouse")?,
             deduplicated: counter("weir_events_deduplicated_total", "Events that arrived again and were dropped")?,
@@ -198,13 +199,7 @@ impl Metrics {
             )?,
             incarnations: registered(
                 &registry,
-                IntCounterVec::new(
-                    Opts::new(
-                        "weir_recorder_incarnations_total",
-                        "Times a stream was not the known one and was read anew",
-                    ),
-                    &["partition"],
-                )?,
+                IntCounterVec::new(Opts::new("weir_recorder_incarnations_total", anew), &["partition"])?,
             )?,
             lag_seconds: registered(
                 &registry,
