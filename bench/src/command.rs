@@ -3,7 +3,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
-use crate::{admission, append, axum_relay, hot_paths, hyper_relay, instructions, measure, report, routing, upstream};
+use crate::{
+    admission, append, axum_relay, catch_up, hot_paths, hyper_relay, instructions, measure, report, routing, upstream,
+};
 
 /// Measures the gateway.
 #[derive(Parser)]
@@ -22,6 +24,8 @@ enum Command {
     Admission(admission::Options),
     /// What an append to the ledger costs, next to a bare write of the same bytes.
     Append(append::Options),
+    /// How fast a recorder catches up, next to ClickHouse taking the same rows from files.
+    CatchUp(catch_up::Options),
     /// Counts the instructions of the hot paths under callgrind, and fails where they have risen.
     Instructions(instructions::Options),
     /// A part of a count: one path.
@@ -45,6 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         Command::Routing(options) => routing::run(options),
         Command::Admission(options) => admission::run(options),
         Command::Append(options) => append::run(options),
+        Command::CatchUp(options) => catch_up::run(options),
         Command::Instructions(options) => instructions::run(options),
         Command::HotPath(which) => hot_paths::run(which),
         Command::Upstream(options) => upstream::run(options),

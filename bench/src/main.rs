@@ -1,5 +1,6 @@
 //! `bench compare`: what the gateway costs, beside floors that read nothing and gateways of others. `bench routing`: what
-//! a decision costs. `bench admission`: what limits cost. `bench append`: the ledger beside a bare write.
+//! a decision costs. `bench admission`: what limits cost. `bench append`: the ledger beside a bare write. `bench catch-up`:
+//! the recorder beside ClickHouse alone.
 
 mod answer;
 mod stamp;
@@ -31,6 +32,9 @@ mod command;
 
 mod admission;
 mod append;
+
+mod backlog;
+mod catch_up;
 
 use std::io::Write;
 use std::process::ExitCode;

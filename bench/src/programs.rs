@@ -40,7 +40,7 @@ pub struct Named {
 impl Programs {
     /// Finds them. `wants_weir`: the whole stack is among the targets.
     pub fn find(named: &Named, wants_weir: bool) -> Result<Self, Error> {
-        let own = std::env::current_exe().map_err(Error::io("the path of this program"))?;
+        let own = own()?;
         let build = |named: &Option<PathBuf>, package, binary| match named {
             Some(path) => Ok(path.clone()),
             None => build(&own, package, binary),
@@ -57,6 +57,15 @@ pub fn on_path(name: &str) -> Option<PathBuf> {
     // Debian has some servers where only root's PATH looks.
     let folders = std::env::split_paths(&std::env::var_os("PATH")?).chain(["/usr/sbin".into()]).collect::<Vec<_>>();
     folders.into_iter().map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+/// A binary of the workspace, brought up to date.
+pub fn built(package: &str, binary: &str) -> Result<PathBuf, Error> {
+    build(&own()?, package, binary)
+}
+
+fn own() -> Result<PathBuf, Error> {
+    std::env::current_exe().map_err(Error::io("the path of this program"))
 }
 
 /// Cargo knows whether the binary beside this one is stale.

@@ -1,6 +1,7 @@
 //! What is measured: a process between the load and the upstream.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::Command;
 
 use clap::ValueEnum;
@@ -122,17 +123,21 @@ impl Running {
         place.start(target.as_str(), TARGET_CORE, &command, behind)
     }
 
+    /// Starts a NATS server with an empty store.
+    pub fn nats(nats_server: &Path, core: &str) -> Result<Self, Error> {
+        let place = Place::new()?;
+        let mut command = Command::new(nats_server);
+        command.args(["--addr", "127.0.0.1", "--port", &place.address.port().to_string(), "--jetstream"]);
+        command.arg("--store_dir").arg(place.folder.path());
+        place.start("nats-server", core, &command, None)
+    }
+
     /// What a gateway ships its events to, on the core of the load. Its address is that of NATS.
     fn behind(target: Target, programs: &Programs, upstream: SocketAddr) -> Result<Option<Self>, Error> {
         let place = Place::new()?;
         let (folder, address) = (place.folder.path(), place.address);
         match (target, &programs.nats_server, &programs.weir) {
-            (Target::Nats, Some(nats_server), _) => {
-                let mut command = Command::new(nats_server);
-                command.args(["--addr", "127.0.0.1", "--port", &address.port().to_string(), "--jetstream"]);
-                command.arg("--store_dir").arg(folder);
-                place.start("nats-server", LOAD_CORE, &command, None).map(Some)
-            }
+            (Target::Nats, Some(nats_server), _) => Self::nats(nats_server, LOAD_CORE).map(Some),
             (Target::Full, _, Some(weir)) => {
                 let command = settings::stack(weir, folder, address, upstream)?;
                 place.start("NATS, recorder and ClickHouse", LOAD_CORE, &command, None).map(Some)
