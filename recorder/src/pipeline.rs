@@ -24,7 +24,7 @@ pub async fn run(shared: Shared, health: Health, shutdown: CancellationToken) ->
     if !migrate::run(&shared, &shutdown).await? {
         return Ok(());
     }
-    let seal = Seal::new(shared.clone(), health.clone());
+    let mut seal = Seal::new(shared.clone(), health.clone());
     if !seal.prepare(&shutdown).await {
         return Ok(());
     }

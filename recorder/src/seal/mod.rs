@@ -34,6 +34,10 @@ use crate::telemetry::with_causes;
 /// nothing to gain by waiting longer.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Recording waits this long for today's rollups to be filled in. What stands in the way, a damaged part for example, must
+/// not keep events from being recorded: the passes go on trying.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Why a pass broke off; the next one begins anew.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -52,24 +56,30 @@ pub(crate) enum Error {
 pub struct Seal {
     shared: Shared,
     health: Health,
+    /// Whether the open days have been filled in.
+    is_prepared: bool,
 }
 
 impl Seal {
     /// A job that has not begun.
     pub fn new(shared: Shared, health: Health) -> Self {
-        Self { shared, health }
+        Self { shared, health, is_prepared: false }
     }
 
     /// Before anything is recorded: fills in the days that are not closed yet, if there are rows from before the views.
-    /// Days that are closed are filled in by the job itself. `false` when shutdown came first.
-    pub async fn prepare(&self, shutdown: &CancellationToken) -> bool {
-        let mut backoff = Backoff::default();
-        loop {
+    /// Days that are closed are filled in by the job itself, and so are the open ones if this takes too long. `false` when
+    /// shutdown came first.
+    pub async fn prepare(&mut self, shutdown: &CancellationToken) -> bool {
+        let (mut backoff, begun) = (Backoff::default(), Instant::now());
+        while begun.elapsed() < PREPARE_TIMEOUT {
             let prepared = tokio::select! {
                 prepared = self.fill_in_open_days() => prepared,
                 () = shutdown.cancelled() => return false,
             };
-            let Err(error) = prepared else { return true };
+            let Err(error) = prepared else {
+                self.is_prepared = true;
+                return true;
+            };
             self.shared.metrics.failed(Stage::Seal);
             tracing::warn!(error = with_causes(&error), "the rollups of today cannot be filled in yet: trying again");
             tokio::select! {
@@ -77,6 +87,8 @@ impl Seal {
                 () = shutdown.cancelled() => return false,
             }
         }
+        tracing::error!("the rollups of today are not filled in: recording begins without, reports read the rows");
+        true
     }
 
     /// Looks over what has closed or changed, pass by pass, until shutdown.
@@ -135,6 +147,13 @@ impl Seal {
             for due in days::due(days::changed(&self.shared, family).await?, now) {
                 self.check(family, due, now).await?;
             }
+        }
+        if !self.is_prepared {
+            let writing = self.shared.writing.write();
+            let _nothing_is_written = tokio::time::timeout(LOCK_TIMEOUT, writing).await.map_err(|_| Error::Busy)?;
+            self.fill_in_open_days().await?;
+        }
+        for family in Family::ALL {
             if !note::is_backfilled(&self.shared.clickhouse, family).await? {
                 note::backfilled(&self.shared, family).await?;
             }
