@@ -1,11 +1,13 @@
 //! Who may send requests: keys are kept and compared as SHA-256 digests only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use schemas::config::{Client, ClientKey, Mistake, Mistakes, glob_matches};
 use schemas::outcome::Format;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use crate::hashed::Hashed;
 
 /// A client that a key was recognised as.
 #[derive(Debug)]
@@ -22,20 +24,30 @@ pub struct Caller {
 #[derive(Debug)]
 pub struct Clients {
     callers: Vec<Caller>,
-    keys: BTreeMap<[u8; 32], usize>,
+    /// By the first eight bytes of the digest, which are as good as any hash: no two keys of a configuration share them.
+    keys: HashMap<u64, Key, Hashed>,
+}
+
+/// A key, and whose it is.
+#[derive(Debug)]
+struct Key {
+    digest: [u8; 32],
+    caller: usize,
 }
 
 impl Clients {
     /// # Errors
     /// When a secret cannot be had, or two clients share a key.
     pub fn build(clients: &[Client]) -> Result<Self, Mistakes> {
-        let (mut callers, mut keys, mut mistakes) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let (mut callers, mut mistakes) = (Vec::new(), Vec::new());
+        let mut keys: HashMap<u64, Key, Hashed> = HashMap::default();
         for (at, client) in clients.iter().enumerate() {
             for key in &client.keys {
                 let fail = |message: String| Mistake { path: format!("clients[{at}].key"), message };
                 match digest_of(key) {
                     Ok(digest) => {
-                        if keys.insert(digest, at).is_some_and(|other| other != at) {
+                        let key = Key { digest, caller: at };
+                        if keys.insert(first_of(&digest), key).is_some_and(|other| other.caller != at) {
                             mistakes.push(fail("another client has the same key: give each its own".to_owned()));
                         }
                     }
@@ -56,9 +68,15 @@ impl Clients {
     /// Recognises a key. The look-up is by digest, so its timing tells nothing about any key.
     pub fn recognise(&self, key: &str) -> Option<&Caller> {
         let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
-        let (known, at) = self.keys.get_key_value(&digest)?;
-        bool::from(known.ct_eq(&digest)).then(|| self.callers.get(*at)).flatten()
+        let known = self.keys.get(&first_of(&digest))?;
+        bool::from(known.digest.ct_eq(&digest)).then(|| self.callers.get(known.caller)).flatten()
     }
+}
+
+/// The first eight bytes of a digest.
+fn first_of(digest: &[u8; 32]) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *digest;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 fn digest_of(key: &ClientKey) -> Result<[u8; 32], String> {

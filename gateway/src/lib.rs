@@ -19,6 +19,7 @@ mod app;
 pub mod catalog;
 pub mod clients;
 pub mod limits;
+mod hashed;
 mod quote;
 mod spending;
 pub mod metrics;

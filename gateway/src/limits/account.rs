@@ -13,7 +13,7 @@ use super::meter::{Cap, Full, Meter, Use};
 use super::minutes::minute_of;
 use super::purse::{Purse, Spent};
 use super::standing::Standing;
-use super::users::{Seat, Users};
+use super::users::{Seat, Users, id_of};
 use super::{Ask, Limit, Refused};
 use crate::catalog::affinity;
 
@@ -109,7 +109,8 @@ impl Account {
 
     /// Counts a request if everything has room for it.
     pub(super) fn admit(&self, ask: &Ask<'_>, now: Timestamp) -> Result<Taken, Box<Refused>> {
-        self.lock().admit(&self.policy, ask, now)
+        let user = self.limits_users().then(|| id_of(ask.user));
+        self.lock().admit(&self.policy, ask, user, now)
     }
 
     /// A request is over.
@@ -186,7 +187,14 @@ impl Account {
 }
 
 impl State {
-    fn admit(&mut self, policy: &Policy, ask: &Ask<'_>, now: Timestamp) -> Result<Taken, Box<Refused>> {
+    /// `user` is the user's number, where users have limits.
+    fn admit(
+        &mut self,
+        policy: &Policy,
+        ask: &Ask<'_>,
+        user: Option<u64>,
+        now: Timestamp,
+    ) -> Result<Taken, Box<Refused>> {
         let tokens =
             if ask.is_free { 0 } else { ask.input_tokens.saturating_add(ask.output_tokens.min(self.average_output)) };
         self.meter.roll(now);
@@ -197,8 +205,8 @@ impl State {
         };
         self.meter.check(&policy.limits, tokens, now).map_err(|full| client_full(full, &self.meter))?;
         let mut seat = None;
-        if policy.user_limits != RateLimits::default() {
-            let (at, meter) = self.users.meter(affinity([ask.user]), now);
+        if let Some(user) = user {
+            let (at, meter) = self.users.meter(user, now);
             meter.check(&policy.user_limits, tokens, now).map_err(|full| {
                 let (limit, most) = Limit::of_user(full.cap, &policy.user_limits);
                 refused(limit, most, full.wait, meter.standing(&policy.user_limits, now))

@@ -55,9 +55,16 @@ impl Minutes {
         if self.previous == Count::default() {
             return 0;
         }
-        let left = u128::from((MINUTE_MICROS - into_micros).unsigned_abs());
-        let share = (u128::from(self.previous.all()) * left).div_ceil(u128::from(MINUTE_MICROS.unsigned_abs()));
-        u64::try_from(share).unwrap_or(u64::MAX)
+        let (all, left) = (self.previous.all(), (MINUTE_MICROS - into_micros).unsigned_abs());
+        let minute = MINUTE_MICROS.unsigned_abs();
+        // A quarter of a trillion tokens fit; a division of 128 bits takes many times as long.
+        all.checked_mul(left).map_or_else(
+            || {
+                let share = (u128::from(all) * u128::from(left)).div_ceil(u128::from(minute));
+                u64::try_from(share).unwrap_or(u64::MAX)
+            },
+            |product| product.div_ceil(minute),
+        )
     }
 
     fn into(&self, now: Timestamp) -> i64 {
@@ -179,6 +186,15 @@ mod tests {
         assert_eq!(later.here(), [0, 0], "no credit for what counts no longer");
         later.correct(1_000, 100, 250);
         assert_eq!(later.here(), [150, 0]);
+    }
+
+    #[test]
+    fn counts_of_any_size_fade_alike() {
+        for count in [60, 1 << 38, 1 << 39, 1 << 60, u64::MAX / 60 * 60] {
+            let mut minutes = rolled(Minutes::default(), at(0));
+            minutes.add(count);
+            assert_eq!(rolled(minutes, at(75)).used(at(75)), count / 4 * 3, "{count}");
+        }
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use schemas::config::RateLimits;
 use schemas::time::Timestamp;
 
 use super::meter::{Meter, Use};
+use crate::hashed::Hashed;
 
 /// Most users with a meter of their own, over all clients of a gateway: about 15 MB.
 pub(super) const USERS_MAX: usize = 100_000;
@@ -17,7 +18,7 @@ pub(super) const USERS_MAX: usize = 100_000;
 #[derive(Debug)]
 pub(super) struct Users {
     /// By a hash of the user's name.
-    meters: HashMap<u64, Meter>,
+    meters: HashMap<u64, Meter, Hashed>,
     /// For users that came when there was no room: they share what one user may use.
     rest: Meter,
     /// Those that others told of, so that it can be taken back.
@@ -34,12 +35,27 @@ pub(super) enum Seat {
     Shared,
 }
 
+/// The number that stands for a user, the same at every gateway: FNV-1a
+/// (<https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>). It is cheap, and that a client could invent users of the
+/// same number gains it nothing: they share what one user may use.
+pub(super) fn id_of(user: &str) -> u64 {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    user.bytes().fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+}
+
 /// Between two sweeps for users that are gone, in microseconds.
 const SWEEP_MICROS: i64 = 1_000_000;
 
 impl Users {
     pub(super) fn new(room: Arc<AtomicUsize>) -> Self {
-        Self { meters: HashMap::new(), rest: Meter::default(), heard: Vec::new(), swept: Timestamp::default(), room }
+        Self {
+            meters: HashMap::default(),
+            rest: Meter::default(),
+            heard: Vec::new(),
+            swept: Timestamp::default(),
+            room,
+        }
     }
 
     /// The user's meter, brought up to this minute.
@@ -147,6 +163,13 @@ mod tests {
         assert_eq!((users.len(), room.load(Ordering::Relaxed)), (2, 8));
         drop(users);
         assert_eq!(room.load(Ordering::Relaxed), 10);
+    }
+
+    #[test]
+    fn a_user_has_the_number_that_the_standard_gives_it() {
+        assert_eq!(id_of(""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(id_of("a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(id_of("foobar"), 0x8594_4171_f739_67e8);
     }
 
     #[test]
