@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use schemas::config::ClickHouse;
 use schemas::money::Pico;
@@ -16,9 +16,13 @@ use crate::app::App;
 use crate::limits::Recorded;
 use crate::reload::Current;
 
-/// Between two readings, and between two tries while none has succeeded.
+/// Between two readings.
 const PERIOD: Duration = Duration::from_secs(60);
-const RETRY_PERIOD: Duration = Duration::from_secs(5);
+/// The same while none has succeeded, and soon after the start: what a gateway that was killed had not written down arrives
+/// in ClickHouse while its successor is already at work.
+const EARLY_PERIOD: Duration = Duration::from_secs(5);
+/// How long after the start it is early.
+const EARLY: Duration = Duration::from_secs(120);
 
 /// A gateway's costs for a client.
 #[derive(Debug, Deserialize)]
@@ -34,16 +38,17 @@ pub(crate) async fn follow(current: Arc<Current>, clickhouse: ClickHouse) {
         Ok(http) => http,
         Err(error) => return tracing::error!(%error, "what was spent cannot be read from ClickHouse"),
     };
+    let start = Instant::now();
     loop {
         let app = current.get();
         let pause = match read(&app, &clickhouse, &http).await {
             Ok(recorded) => {
                 app.limits.note_recorded(recorded);
-                PERIOD
+                if start.elapsed() < EARLY { EARLY_PERIOD } else { PERIOD }
             }
             Err(error) => {
                 tracing::debug!(error, "what was spent is not known from ClickHouse yet");
-                RETRY_PERIOD
+                EARLY_PERIOD
             }
         };
         tokio::time::sleep(pause).await;

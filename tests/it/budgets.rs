@@ -12,7 +12,7 @@ use tests::caller::{self, Caller};
 use tests::configuration::{self, KEY_A, Settings};
 use tests::eventually;
 use tests::provider::{Gate, Received, Reply, Step};
-use tests::services::Gateway;
+use tests::services::{Gateway, GatewayProcess};
 use tests::stack::{ARRIVAL, Plan, Stack};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -109,17 +109,17 @@ fn gated(gate: &Gate) -> impl Fn(&Received) -> Reply + Send + Sync + 'static {
 }
 
 /// Waits until a gateway believes that so much is left.
-async fn is_left(gateway: &Gateway, expected: f64) {
+async fn is_left(ops_url: &str, expected: f64) {
     eventually("the gateway knows what is left", ARRIVAL, || async {
-        let left = left(gateway).await;
+        let left = left(ops_url).await;
         if left.is_some_and(|left| (left - expected).abs() < 1e-9) { Ok(()) } else { Err(format!("{left:?}")) }
     })
     .await;
 }
 
 /// What a gateway believes to be left.
-async fn left(gateway: &Gateway) -> Option<f64> {
-    let ops = Caller::new(&gateway.ops_url, "");
+async fn left(ops_url: &str) -> Option<f64> {
+    let ops = Caller::new(ops_url, "");
     let metrics = caller::read(ops.anonymous(http::Method::GET, "/metrics")).await.text();
     metrics.lines().find_map(|line| line.strip_prefix("weir_budget_left_usd{client=\"team-a\"} "))?.parse().ok()
 }
@@ -135,7 +135,7 @@ async fn fifty_streams_through_two_gateways_stay_within_the_stated_bound() {
     for _ in 0..BEFORE {
         assert_eq!(callers[0].send(CHAT, &request()).await.status, 200);
     }
-    is_left(&other, reserved().0 as f64 * 10.0 / 1e12).await;
+    is_left(&other.ops_url, reserved().0 as f64 * 10.0 / 1e12).await;
 
     let let_in = fifty_streams(&callers, &gate).await;
     let spent = spent(&stack, usize::try_from(BEFORE).unwrap() + 50).await;
@@ -159,7 +159,7 @@ async fn gateways_that_cannot_hear_each_other_reach_the_bound_and_no_more() {
     // They hear each other again, and both know what both have spent.
     let expected = (usd.0 - COST.0 * 20) as f64 / 1e12;
     for gateway in [stack.gateway.as_ref().unwrap(), &other] {
-        is_left(gateway, expected).await;
+        is_left(&gateway.ops_url, expected).await;
     }
     assert_eq!(callers[0].send(CHAT, &request()).await.status, 429);
 }
@@ -192,6 +192,82 @@ async fn what_was_spent_is_known_after_a_restart_from_the_file_and_from_clickhou
         if answer.status == 429 { Ok(()) } else { Err(answer.text()) }
     })
     .await;
+}
+
+/// Sends requests until one is refused. Tells how many were answered.
+async fn spend_all(caller: &Caller) -> i128 {
+    for answered in 0..100 {
+        match caller.send(CHAT, &request()).await.status.as_u16() {
+            200 => {}
+            429 => return answered,
+            other => panic!("{other}"),
+        }
+    }
+    panic!("nothing stops it");
+}
+
+fn usd(pico: Pico) -> f64 {
+    pico.0 as f64 / 1e12
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_killed_knows_what_it_spent_whatever_became_of_its_file() {
+    let budget_usd = Pico(reserved().0 * 10);
+    let stack = Stack::without_gateway(Plan { catalogue: budget(budget_usd), ..Plan::default() }, answer).await;
+    let mut gateway = GatewayProcess::start(&stack.settings).await;
+    let file = stack.settings.ledger_dir.join("budgets.json");
+    let damages: [fn(Vec<u8>) -> Vec<u8>; 4] =
+        [|whole| whole, |mut whole| whole.split_off(whole.len() / 2), |_| Vec::new(), |_| vec![0; 4_096]];
+    let mut answered = 0;
+    for damage in damages {
+        let caller = Caller::new(&gateway.url(), KEY_A);
+        for _ in 0..2 {
+            assert_eq!(caller.send(CHAT, &request()).await.status, 200);
+            answered += 1;
+        }
+        // Between two writes of the file: the last request, or both, are not in it yet.
+        gateway.kill();
+        let _none_was_written = std::fs::read(&file).map(|whole| std::fs::write(&file, damage(whole)));
+        gateway.restart().await;
+        is_left(&gateway.ops_url(), usd(budget_usd) - usd(Pico(COST.0 * answered))).await;
+    }
+    answered += spend_all(&Caller::new(&gateway.url(), KEY_A)).await;
+    let spent = spent(&stack, usize::try_from(answered).unwrap() + 1).await;
+    assert_eq!(spent, Pico(COST.0 * answered));
+    assert!(spent <= budget_usd && budget_usd.0 - spent.0 < reserved().0, "{spent} of {budget_usd}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alone_a_killed_gateway_overspends_no_more_than_its_file_had_not_heard_of() {
+    let budget_usd = Pico(reserved().0 * 6);
+    let mut stack = Stack::without_gateway(Plan { catalogue: budget(budget_usd), ..Plan::default() }, answer).await;
+    // Nobody to ask: neither NATS nor, through a recorder, ClickHouse.
+    stack.broker.kill();
+    let mut gateway = GatewayProcess::start(&stack.settings).await;
+    let caller = Caller::new(&gateway.url(), KEY_A);
+    for _ in 0..2 {
+        assert_eq!(caller.send(CHAT, &request()).await.status, 200);
+    }
+    let file = stack.settings.ledger_dir.join("budgets.json");
+    let written = Pico(COST.0 * 2).to_string();
+    eventually("what was spent is written down", ARRIVAL, || async {
+        let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
+        if text.contains(&written) { Ok(()) } else { Err(text) }
+    })
+    .await;
+    assert_eq!(caller.send(CHAT, &request()).await.status, 200);
+    gateway.kill();
+    let known = std::fs::read_to_string(&file).unwrap();
+    let forgotten = if known.contains(&written) { COST.0 } else { 0 };
+    gateway.restart().await;
+
+    let answered = 3 + spend_all(&Caller::new(&gateway.url(), KEY_A)).await;
+    stack.broker.restart().await;
+    let spent = spent(&stack, usize::try_from(answered).unwrap() + 1).await;
+    assert_eq!(spent, Pico(COST.0 * answered));
+    let bound = Pico(budget_usd.0 + forgotten);
+    assert!(spent <= bound && bound.0 - spent.0 < reserved().0, "{spent} of at most {bound}");
+    is_left(&gateway.ops_url(), usd(budget_usd) - usd(spent)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

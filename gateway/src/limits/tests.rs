@@ -221,6 +221,48 @@ fn spending_is_added_up_from_words_and_from_clickhouse_and_counted_once() {
 }
 
 #[test]
+fn what_a_gateway_told_before_it_was_killed_is_recalled_and_what_was_under_way_is_not() {
+    let lines = "budget = { usd = \"0.000000000100\", per = \"day\" }";
+    let of = |pico| Ask { most_cost: Pico(pico), ..Ask::default() };
+    let me = Uuid::from_u128(1);
+    let before = limits(lines);
+    let truth = Truth { cost: Some(Pico(30)), ..Truth::default() };
+    admit(&before, of(40), at(NOON)).unwrap().settle(truth, at(NOON));
+    let open = admit(&before, of(20), at(NOON)).unwrap();
+    let word = before.tell_spent(at(NOON));
+    let after = limits(lines);
+    for _ in 0..3 {
+        after.hear_spent(me, &[told(1, word.clone())], at(NOON));
+    }
+    assert_eq!(admit(&after, of(71), at(NOON)).unwrap_err(), "budget", "30 are spent");
+    assert!(pass(&after, of(70), at(NOON)).is_ok(), "nobody knows yet what the open one has cost");
+    open.settle(Truth::default(), at(NOON));
+}
+
+#[test]
+fn a_file_that_is_torn_or_no_file_of_ours_is_told_from_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = limits("budget = { usd = \"1\", per = \"month\" }");
+    let truth = Truth { cost: Some(Pico(70)), ..Truth::default() };
+    admit(&limits, Ask { most_cost: Pico(70), ..Ask::default() }, at(NOON)).unwrap().settle(truth, at(NOON));
+    super::write_kept(folder.path(), &limits.kept(at(NOON))).unwrap();
+    let file = folder.path().join("budgets.json");
+    let whole = std::fs::read(&file).unwrap();
+    for cut in 0..whole.len() {
+        std::fs::write(&file, &whole[..cut]).unwrap();
+        assert!(super::read_kept(folder.path()).is_err(), "{}", String::from_utf8_lossy(&whole[..cut]));
+    }
+    for garbage in [&b"\0\0\0\0"[..], b"{}", b"[[]]", b"[{\"client\":\"a\",\"spent\":\"1\"}]"] {
+        std::fs::write(&file, garbage).unwrap();
+        assert!(super::read_kept(folder.path()).is_err());
+    }
+    // A draft that was never finished is nobody's file.
+    std::fs::write(folder.path().join("budgets.draft"), &whole[..3]).unwrap();
+    std::fs::write(&file, &whole).unwrap();
+    assert_eq!(super::read_kept(folder.path()).unwrap(), limits.kept(at(NOON)));
+}
+
+#[test]
 fn what_was_spent_is_known_after_a_restart() {
     let lines = "budget = { usd = \"0.000000000100\", per = \"month\" }";
     let ask = Ask { most_cost: Pico(70), ..Ask::default() };

@@ -118,13 +118,14 @@ impl Limits {
     }
 
     /// Takes in what the other gateways told of budgets, and what ClickHouse holds. Of a gateway that both know of, the
-    /// greater counts: neither tells too much, and each may be late. `me` is this gateway.
+    /// greater counts: neither tells too much, and each may be late. `me` is this gateway: what it told itself before it was
+    /// killed may be later than its file.
     pub fn hear_spent(&self, me: Uuid, told: &[Told<BudgetWord>], now: Timestamp) {
         // Once for all accounts: a calendar takes its time.
         let windows = BudgetWindow::ALL.map(|window| (window, window.bounds(now).0));
         let recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         let mut words: HashMap<u64, Vec<(Uuid, i64, Pico, Pico)>> = HashMap::new();
-        for told in told.iter().filter(|told| told.instance != me) {
+        for told in told {
             for (client, from, spent, reserved) in &told.value.0 {
                 words.entry(*client).or_default().push((told.instance, *from, *spent, *reserved));
             }
@@ -133,10 +134,16 @@ impl Limits {
             let Some(budget) = account.policy.budget else { continue };
             let Some((_, from)) = windows.iter().find(|(window, _)| *window == budget.per).copied() else { continue };
             let mut spent: BTreeMap<Uuid, Pico> = recorded.of(account.id, from).collect();
-            let here = spent.remove(&me).unwrap_or_default();
+            let mut here = spent.remove(&me).unwrap_or_default();
             let mut reserved = Pico::ZERO;
             for (gateway, of, told, under_way) in words.get(&account.id).into_iter().flatten() {
-                if *of == from.as_micros() {
+                if *of != from.as_micros() {
+                    continue;
+                }
+                if *gateway == me {
+                    // What was under way is not any more.
+                    here = here.max(*told);
+                } else {
                     let known = spent.entry(*gateway).or_default();
                     *known = (*known).max(*told);
                     reserved = reserved.checked_add(*under_way).unwrap_or(reserved);

@@ -41,7 +41,8 @@ pub(crate) async fn share_limits(current: Arc<Current>) {
 fn exchange(app: &App) {
     let (now, moment, me) = (Timestamp::now(), std::time::Instant::now(), app.ledger.epoch());
     let mut told = app.peers.told::<UseWord>(Topic::Limits, moment);
-    // What this gateway told before it was restarted is no longer under way, and its minutes are over or soon will be.
+    // What this gateway told before it was restarted is no longer under way, and its minutes are over or soon will be. What
+    // it had spent still counts.
     told.retain(|told| told.instance != me);
     app.limits.hear_use(&told, now);
     app.limits.hear_spent(me, &app.peers.told::<BudgetWord>(Topic::Budgets, moment), now);
