@@ -7,8 +7,8 @@ use schemas::time::Timestamp;
 /// The prices of one model at one provider, for one of our keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Quote {
-    /// By the time from which each holds; before the first one and where there is none, nobody knows a price.
-    prices: Vec<(Timestamp, Option<Price>)>,
+    /// By the time from which they hold: more than one where prices depend on the hour, and none where nobody knows any.
+    prices: Vec<(Timestamp, Vec<Price>)>,
     multiplier: Factor,
     /// Most output tokens of an answer whose request states no bound.
     output_tokens: u64,
@@ -30,11 +30,11 @@ impl Quote {
         turns.retain(|turn| *turn > now);
         turns.push(now);
         turns.sort_unstable();
-        let mut prices: Vec<(Timestamp, Option<Price>)> = Vec::new();
+        let mut prices: Vec<(Timestamp, Vec<Price>)> = Vec::new();
         for turn in turns {
-            let price = book.find(quoted.provider, &quoted.models, turn);
-            if prices.last().is_none_or(|(_, last)| last.as_ref() != price) {
-                prices.push((turn, price.cloned()));
+            let standing = book.standing(quoted.provider, &quoted.models, turn);
+            if prices.last().is_none_or(|(_, last)| !last.iter().eq(standing.iter().copied())) {
+                prices.push((turn, standing.into_iter().cloned().collect()));
             }
         }
         Self { prices, multiplier: quoted.multiplier, output_tokens: quoted.output_tokens }
@@ -49,8 +49,8 @@ impl Quote {
     pub(crate) fn most(&self, input: u64, output: u64, now: Timestamp) -> Option<Pico> {
         let valid = self.prices.iter().rev().find(|(from, _)| *from <= now);
         // The clock may have been set back since the start.
-        let (_, price) = valid.or(self.prices.first())?;
-        price.as_ref()?.most(input, output, self.multiplier)
+        let (_, standing) = valid.or(self.prices.first())?;
+        Price::of_hour(standing, now)?.most(input, output, self.multiplier)
     }
 }
 
@@ -75,10 +75,29 @@ mod tests {
             let most = Some(Pico(most * 1_000_000));
             assert_eq!(quote.most(1_000_000, 1, at(&format!("{day}T00:00:00Z"))), most, "{day}");
         }
+        let other = Quote::new(&book, &quoted("other"), at("2026-11-27T00:00:00Z"));
+        assert_eq!(other.most(1, 1, at("2027-06-01T00:00:00Z")), None);
         assert_eq!((quote.output_tokens(None, 1), quote.output_tokens(Some(7), 3)), (5, 21));
-        assert_eq!(
-            Quote::new(&book, &quoted("other"), at("2026-11-27T00:00:00Z")).most(1, 1, at("2027-06-01T00:00:00Z")),
-            None
-        );
+    }
+
+    #[test]
+    fn what_is_set_aside_depends_on_the_hour_where_the_price_does() {
+        let entry = |id: &str, input: &str, more: &str| {
+            format!(
+                "[[prices]]\nid = \"{id}\"\nprovider = \"p\"\nmodels = [\"m\"]\nvalid_from = \"2026-01-01T00:00:00Z\"\n\
+                 source = \"https://example.com\"\ninput = \"{input}\"\noutput = \"10\"\n{more}\n"
+            )
+        };
+        let peak = "hours = { utc = [\"01:00-04:00\"] }\nvalid_until = \"2026-12-31T00:00:00Z\"";
+        let book = Book::parse(&(entry("all", "1", "") + &entry("peak", "2", peak))).unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let quoted = Quoted { provider: "p", models: ["m", "m"], multiplier: Factor::ONE, output_tokens: 5 };
+        let quote = Quote::new(&book, &quoted, at("2026-11-27T12:00:00Z"));
+        let most = |time| quote.most(1_000_000, 0, at(time)).map(|most| most.0 / 1_000_000_000_000);
+        assert_eq!(most("2026-11-28T00:59:59Z"), Some(1));
+        assert_eq!(most("2026-11-28T01:00:00Z"), Some(2));
+        assert_eq!(most("2026-11-28T04:00:00Z"), Some(1));
+        assert_eq!(most("2026-12-31T02:00:00Z"), None, "nobody knows any more");
+        assert_eq!(most("2026-12-31T05:00:00Z"), Some(1));
     }
 }

@@ -10,6 +10,7 @@
 
 pub mod time;
 pub mod money;
+pub mod decimal;
 pub mod usage;
 pub mod outcome;
 

@@ -191,6 +191,16 @@ fn prices_are_shown_and_another_list_is_taken_over_only_when_asked() {
     assert_eq!(shown.status.code(), Some(0));
     assert!(text(&shown.stdout).contains("input $5, output $25, cache read $0.5"), "{}", text(&shown.stdout));
     assert_eq!(run(&["prices", "show", "claude-opus-4-5", "--at", "2020-01-01"]).status.code(), Some(1));
+    let peak = run(&["prices", "show", "deepseek-flash", "--at", "2026-11-27T02:00:00Z"]);
+    let told = text(&peak.stdout);
+    assert!(
+        told.contains("input $0.3, output $1.2") && told.contains("at 01:00-04:00, 06:00-10:00 UTC on mon"),
+        "{told}"
+    );
+    assert!(told.contains("and at other hours:") && told.contains("input $0.15, output $0.6"), "{told}");
+    assert_eq!(run(&["prices", "show", "of-nobody"]).status.code(), Some(1));
+    let any = run(&["prices", "show", "of/anybody", "--provider", "openrouter"]);
+    assert!(text(&any.stdout).contains("what the provider reports"), "{}", text(&any.stdout));
 
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

@@ -27,10 +27,25 @@ fn an_id_tells_what_it_prices_from_when() {
 }
 
 #[test]
+fn prices_at_some_hours_stand_beside_those_of_the_rest_of_the_week() {
+    check(alone, "an entry with hours has a twin without, of the same models from the same moment", "add its twin");
+}
+
+fn alone(price: &Price) -> Vec<String> {
+    let book = Book::builtin().unwrap_or_else(|error| panic!("{BOOK}: {error}"));
+    let is_twin = |other: &Price| {
+        (&other.provider, &other.models, other.valid_from) == (&price.provider, &price.models, price.valid_from)
+            && other.hours.is_none()
+    };
+    let is_alone = price.hours.is_some() && !book.entries().iter().any(is_twin);
+    if is_alone { vec!["no entry prices these models at other hours".to_owned()] } else { Vec::new() }
+}
+
+#[test]
 fn prices_are_in_proportion() {
     check(
         disproportionate,
-        "output costs more than input, cached input less, writing it at most twice as much, and long contexts more than short",
+        "output costs no less than input, cached input less, writing it at most twice as much, and long contexts more than short",
         "compare the entry with its source; a digit or a column may have slipped",
     );
 }
@@ -39,7 +54,14 @@ fn misnamed(price: &Price) -> Vec<String> {
     let day: String = price.valid_from.to_string().chars().take("2026-01-01".len()).collect();
     let model = price.models.first().map_or("", String::as_str);
     let expected = format!("{}/{model}@{day}", price.provider);
-    if price.id == expected { Vec::new() } else { vec![format!("should be {expected}")] }
+    let label = price.id.strip_prefix(&expected);
+    // Of two entries from one day, the one with hours says which.
+    let fits = match &price.hours {
+        None => label == Some(""),
+        Some(_) => label.is_some_and(|label| label.len() > 1 && label.starts_with('+')),
+    };
+    let further = if price.hours.is_some() { "+ and a word for its hours" } else { "" };
+    if fits { Vec::new() } else { vec![format!("should be {expected}{further}")] }
 }
 
 fn disproportionate(price: &Price) -> Vec<String> {
@@ -51,7 +73,7 @@ fn disproportionate(price: &Price) -> Vec<String> {
     };
     for tier in &price.tiers {
         say(tier.input.0 <= 0, "input is free");
-        say(tier.output <= tier.input, "output costs no more than input");
+        say(tier.output < tier.input, "output costs less than input");
         say(tier.cache_read.is_some_and(|read| read > tier.input), "reading the cache costs more than input");
         let writes = [tier.cache_write_5m, tier.cache_write_1h];
         say(writes.iter().flatten().any(|write| *write < tier.input), "writing the cache costs less than input");
@@ -92,6 +114,11 @@ fn slips_are_found() {
     };
     assert!(misnamed(&entry("p/m@2026-01-01", "input = \"1\"\noutput = \"2\"")).is_empty());
     assert_eq!(misnamed(&entry("p/m@2025-01-01", "input = \"1\"\noutput = \"2\"")), ["should be p/m@2026-01-01"]);
+    let hours = "hours = { utc = [\"01:00-02:00\"] }\ninput = \"1\"\noutput = \"2\"";
+    assert!(misnamed(&entry("p/m@2026-01-01+peak", hours)).is_empty());
+    assert_eq!(misnamed(&entry("p/m@2026-01-01", hours)).len(), 1);
+    assert_eq!(misnamed(&entry("p/m@2026-01-01+peak", "input = \"1\"\noutput = \"2\"")).len(), 1);
+    assert_eq!(alone(&entry("p/m@2026-01-01+peak", hours)).len(), 1);
 
     let slips = |prices: &str| disproportionate(&entry("x", prices)).len();
     assert_eq!(

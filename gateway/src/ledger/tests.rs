@@ -78,6 +78,7 @@ fn candidate(id: Uuid) -> Prepared {
         duration_ms: 1.0,
         response_bytes: 1,
         usage: Usage::UNKNOWN,
+        reported_cost: None,
         received_at: Timestamp::from_micros(1),
         client: "c".into(),
     };

@@ -3,7 +3,7 @@
 use schemas::events::{Candidate, ErrorNote, Receipt};
 use schemas::money::Pico;
 use schemas::outcome::{ErrorClass, Outcome, UsageSource, Verdict};
-use schemas::price::Book;
+use schemas::price::{Book, reported_cost};
 use schemas::usage::Usage;
 
 use crate::estimate::{self, Prompt, Scheme};
@@ -112,6 +112,7 @@ pub(super) fn fail_candidate(candidate: &mut Candidate, note: &ErrorNote) {
 /// The figures of the last try, which are known when the request ends.
 pub(super) fn close_candidate(candidate: &mut Candidate, receipt: &Receipt) {
     candidate.usage = receipt.usage;
+    candidate.reported_cost = receipt.raw_usage.as_deref().and_then(reported_cost);
     candidate.model_reported.clone_from(&receipt.model_reported);
     candidate.response_bytes = candidate.response_bytes.max(receipt.response_bytes);
     let ended_ms = receipt.received_at.as_micros() as f64 / 1000.0 + receipt.duration_ms;

@@ -92,6 +92,7 @@ fn candidate(received_at: Timestamp) -> Body {
         duration_ms: 0.0,
         response_bytes: 0,
         usage: Usage::UNKNOWN,
+        reported_cost: None,
         received_at,
         client: "team-a".into(),
     }))

@@ -2,7 +2,7 @@
 
 use clickhouse::{Client, Row};
 use schemas::money::{Factor, Pico};
-use schemas::price::Billed;
+use schemas::price::{Billed, Charge};
 use schemas::time::Timestamp;
 use schemas::usage::Usage;
 use serde::Deserialize;
@@ -104,6 +104,7 @@ pub(super) struct Stored {
     pub(super) model_upstream: String,
     pub(super) model_reported: String,
     pub(super) usage_source: String,
+    pub(super) raw_usage: String,
     pub(super) input_tokens: Option<u64>,
     pub(super) fresh_input_tokens: Option<u64>,
     pub(super) cache_read_tokens: Option<u64>,
@@ -165,6 +166,7 @@ impl Stored {
             model: &self.model,
             received_at: Timestamp::from_micros(self.received_at),
             usage,
+            charge: Charge::In(&self.raw_usage),
             multiplier: Factor::from_nano(self.cost_multiplier),
         }
     }

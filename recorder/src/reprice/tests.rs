@@ -36,6 +36,7 @@ fn request(cost: Option<i128>, revision: u32, adjusted: Option<i128>) -> Stored 
         model_upstream: "m".to_owned(),
         model_reported: String::new(),
         usage_source: "provider".to_owned(),
+        raw_usage: String::new(),
         input_tokens: Some(10),
         fresh_input_tokens: Some(10),
         cache_read_tokens: None,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::money::Factor;
+use crate::money::{Factor, Pico};
 use crate::outcome::{ErrorClass, Verdict};
 use crate::time::Timestamp;
 use crate::usage::Usage;
@@ -59,6 +59,9 @@ pub struct Candidate {
     /// What the provider counted.
     #[serde(default)]
     pub usage: Usage,
+    /// What the provider says that it charges for this try, in US dollars; only few say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_cost: Option<Pico>,
     /// When the request arrived (the row's partition and order).
     pub received_at: Timestamp,
     /// Configured name of the client.

@@ -93,6 +93,7 @@ fn candidate() -> Candidate {
         duration_ms: 81.0,
         response_bytes: 77,
         usage: Usage::UNKNOWN,
+        reported_cost: None,
         received_at: at(0),
         client: "team-a".into(),
     }

@@ -1,6 +1,6 @@
 //! What a request costs, by the book that was valid when it arrived.
 
-use super::Book;
+use super::{Book, Price, reported_cost};
 use crate::events::{Candidate, Receipt};
 use crate::money::{Factor, Pico};
 use crate::time::Timestamp;
@@ -21,8 +21,28 @@ pub struct Billed<'a> {
     pub received_at: Timestamp,
     /// What it used.
     pub usage: &'a Usage,
+    /// What the provider says that it charges, or where it would: read only for entries that go by it.
+    pub charge: Charge<'a>,
     /// The key's factor on the list price.
     pub multiplier: Factor,
+}
+
+/// Where a provider's own statement of its charge is found.
+#[derive(Clone, Copy, Debug)]
+pub enum Charge<'a> {
+    /// In its usage object, if anywhere.
+    In(&'a str),
+    /// It has been read.
+    Read(Option<Pico>),
+}
+
+impl Charge<'_> {
+    fn amount(self) -> Option<Pico> {
+        match self {
+            Self::In(raw_usage) => reported_cost(raw_usage),
+            Self::Read(amount) => amount,
+        }
+    }
 }
 
 impl<'a> From<&'a Receipt> for Billed<'a> {
@@ -34,6 +54,7 @@ impl<'a> From<&'a Receipt> for Billed<'a> {
             model: &receipt.model,
             received_at: receipt.received_at,
             usage: &receipt.usage,
+            charge: Charge::In(receipt.raw_usage.as_deref().unwrap_or_default()),
             multiplier: receipt.cost_multiplier,
         }
     }
@@ -48,6 +69,7 @@ impl<'a> From<&'a Candidate> for Billed<'a> {
             model: &candidate.model,
             received_at: candidate.received_at,
             usage: &candidate.usage,
+            charge: Charge::Read(candidate.reported_cost),
             multiplier: candidate.cost_multiplier,
         }
     }
@@ -58,7 +80,8 @@ impl<'a> From<&'a Candidate> for Billed<'a> {
 pub struct Priced {
     /// The exact cost; `None` when usage or price is unknown.
     pub cost: Option<Pico>,
-    /// What it would have cost more without the provider's prompt cache; `None` when the cost is unknown. Negative where
+    /// What it would have cost more without the provider's prompt cache; `None` when the cost is unknown, or is what the
+    /// provider says that it is. Negative where
     /// writing to the cache cost more than reading from it saved.
     pub cache_saved: Option<Pico>,
     /// The entry used; empty when none fits.
@@ -72,8 +95,14 @@ impl Book {
     pub fn bill(&self, billed: &Billed<'_>) -> Priced {
         let models = [billed.model_upstream, billed.model_reported, billed.model];
         let entry = self.find(billed.provider, &models, billed.received_at);
-        let cost = entry.and_then(|entry| entry.cost(billed.usage, billed.multiplier));
-        let uncached = entry.and_then(|entry| entry.cost(&billed.usage.without_cache(), billed.multiplier));
+        let charged = entry.filter(|entry| entry.is_reported).and_then(|_| billed.charge.amount());
+        let cost = match charged {
+            Some(charge) => charge.checked_mul_factor(billed.multiplier),
+            None => entry.and_then(|entry| entry.cost(billed.usage, billed.multiplier)),
+        };
+        // A charge says nothing of what it would have been.
+        let by_list = entry.filter(|_| charged.is_none());
+        let uncached = by_list.and_then(|entry: &Price| entry.cost(&billed.usage.without_cache(), billed.multiplier));
         Priced {
             cost,
             cache_saved: uncached.zip(cost).and_then(|(uncached, cost)| uncached.0.checked_sub(cost.0)).map(Pico),

@@ -1,5 +1,8 @@
 //! Which entry prices a request: exact names before aliases before dated names before patterns, and of those that fit
-//! equally well the newest that was valid at the time.
+//! equally well the newest that was valid at the time. Where the newest are several, as each holds at other hours, those
+//! with hours go before the one for the rest of the week.
+
+use std::borrow::Borrow;
 
 use super::{Book, Price};
 use crate::time::Timestamp;
@@ -39,26 +42,72 @@ impl Book {
 
     /// Like [`Self::find`], with the reason.
     pub fn explain(&self, provider: &str, models: &[&str], at: Timestamp) -> Option<(&Price, Fit)> {
-        let known = self.prices.iter().any(|price| price.provider == provider);
+        let known = self.knows(provider);
         let whose = |price: &Price| if known { price.provider == provider } else { price.first_party };
-        models.iter().filter(|model| !model.is_empty()).find_map(|model| self.closest(model, at, whose))
+        let (newest, fit) = models.iter().find_map(|model| self.newest(model, at, whose))?;
+        chosen(&newest, at).map(|price| (price, fit))
+    }
+
+    /// The entries that decide at a time, each at its hours: more than one only where prices depend on the hour.
+    pub fn standing(&self, provider: &str, models: &[&str], at: Timestamp) -> Vec<&Price> {
+        let known = self.knows(provider);
+        let whose = |price: &Price| if known { price.provider == provider } else { price.first_party };
+        models.iter().find_map(|model| self.newest(model, at, whose)).map(|(newest, _)| newest).unwrap_or_default()
     }
 
     /// What the book says of a provider's model without looking at anybody else's list.
     pub fn at_provider(&self, provider: &str, model: &str, at: Timestamp) -> Option<&Price> {
-        self.closest(model, at, |price| price.provider == provider).map(|(price, _)| price)
+        let (newest, _) = self.newest(model, at, |price| price.provider == provider)?;
+        chosen(&newest, at)
     }
 
-    fn closest(&self, model: &str, at: Timestamp, whose: impl Fn(&Price) -> bool) -> Option<(&Price, Fit)> {
-        self.prices
-            .iter()
-            .filter(|price| price.valid_from <= at && whose(price))
-            .filter_map(|price| price.fit(model).map(|fit| (price, fit)))
-            .max_by_key(|(price, fit)| (*fit, price.valid_from))
+    fn knows(&self, provider: &str) -> bool {
+        self.prices.iter().any(|price| price.provider == provider)
+    }
+
+    /// The newest of the entries that fit a name most closely. A name that fits nothing leaves it to the next one.
+    fn newest(&self, model: &str, at: Timestamp, whose: impl Fn(&Price) -> bool) -> Option<(Vec<&Price>, Fit)> {
+        if model.is_empty() {
+            return None;
+        }
+        let valid = self.prices.iter().filter(|price| price.valid_from <= at && whose(price));
+        let fitting = valid.filter_map(|price| price.fit(model).map(|fit| ((fit, price.valid_from), price)));
+        let mut newest: Option<((Fit, Timestamp), Vec<&Price>)> = None;
+        for (key, price) in fitting {
+            match &mut newest {
+                Some((best, prices)) if *best == key => prices.push(price),
+                Some((best, _)) if *best > key => {}
+                _ => newest = Some((key, vec![price])),
+            }
+        }
+        newest.map(|((fit, _), prices)| (prices, fit))
     }
 }
 
+/// [`Price::of_hour`] for references, which outlive the list of them.
+fn chosen<'a>(standing: &[&'a Price], at: Timestamp) -> Option<&'a Price> {
+    let price = Price::of_hour(standing, at)?;
+    standing.iter().copied().find(|standing| std::ptr::eq(*standing, price))
+}
+
 impl Price {
+    /// Which of the entries that decide together, as [`Book::standing`] gives them, does so at this time; `None` where
+    /// none of them holds at this hour, or nobody knows whether it still does.
+    pub fn of_hour<P: Borrow<Self>>(standing: &[P], at: Timestamp) -> Option<&Self> {
+        let holds = |price: &&Self| price.hours.as_ref().is_none_or(|hours| hours.contains(at));
+        let price = standing
+            .iter()
+            .map(|price| <P as Borrow<Self>>::borrow(price))
+            .filter(holds)
+            .max_by_key(|price| price.hours.is_some())?;
+        Some(price).filter(|price| !price.is_over(at))
+    }
+
+    /// Whether nobody knows any more if it still holds.
+    pub fn is_over(&self, at: Timestamp) -> bool {
+        self.valid_until.is_some_and(|until| until <= at)
+    }
+
     /// How closely a name fits this entry; `None`: not at all.
     pub fn fit(&self, name: &str) -> Option<Fit> {
         let undated = without_date(name);

@@ -5,7 +5,9 @@
 
 mod bill;
 mod find;
+mod hours;
 mod read;
+mod reported;
 mod write;
 
 #[cfg(test)]
@@ -13,9 +15,11 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-pub use bill::{Billed, Priced};
+pub use bill::{Billed, Charge, Priced};
 pub use find::Fit;
+pub use hours::Hours;
 pub use read::InvalidBook;
+pub use reported::reported_cost;
 pub use write::per_million;
 
 use crate::money::{Factor, Pico};
@@ -46,9 +50,15 @@ pub struct Price {
     pub aliases: Vec<String>,
     /// From when on it is valid; until the next entry of the same models.
     pub valid_from: Timestamp,
+    /// The first moment for which nobody knows whether it still holds: from then on its models have no price.
+    pub valid_until: Option<Timestamp>,
+    /// When within a week it holds; `None`: at all hours that no entry with hours of the same models holds.
+    pub hours: Option<Hours>,
+    /// Whether the provider says in its answers what it charges, which then is the cost.
+    pub is_reported: bool,
     /// The page it was read from.
     pub source: String,
-    /// Prices, by ascending `over_input_tokens`; the first has 0.
+    /// Prices, by ascending `over_input_tokens`; the first has 0. Empty only where the provider reports its charges.
     pub tiers: Vec<Tier>,
     /// Charged per request that was answered.
     pub per_request: Pico,
@@ -96,7 +106,8 @@ impl Price {
     }
 
     /// The most that a request of at most so many tokens can cost, whichever kinds they are; `None` when it does not fit.
-    /// A kind of token without a price is left out: a request that uses it has no cost.
+    /// A kind of token without a price is left out: a request that uses it has no cost. `None` also where nothing but what
+    /// the provider will report is known.
     pub fn most(&self, input: u64, output: u64, multiplier: Factor) -> Option<Pico> {
         let within = |tier: &&Tier| tier.over_input_tokens == 0 || input > tier.over_input_tokens;
         let of_tier = |tier: &Tier| {
@@ -104,8 +115,9 @@ impl Price {
             let dearest = cached.into_iter().flatten().fold(tier.input, Pico::max);
             dearest.checked_mul_count(input)?.checked_add(tier.output.checked_mul_count(output)?)
         };
-        let dearest =
-            self.tiers.iter().filter(within).map(of_tier).try_fold(Pico::ZERO, |most, sum| Some(most.max(sum?)));
+        let mut sums = self.tiers.iter().filter(within).map(of_tier);
+        let first = sums.next()??;
+        let dearest = sums.try_fold(first, |most, sum| Some(most.max(sum?)));
         dearest?.checked_add(self.per_request)?.checked_mul_factor(multiplier)
     }
 }

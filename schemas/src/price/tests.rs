@@ -94,6 +94,7 @@ fn what_the_cache_saved_is_the_difference_to_the_bill_without_it() {
             model,
             received_at,
             usage,
+            charge: Charge::Read(None),
             multiplier: Factor::ONE,
         };
         book.bill(&billed).cache_saved.map(|saved| saved.to_string())
@@ -195,4 +196,143 @@ fn what_is_written_reads_back_the_same() {
     let book = Book::builtin().unwrap();
     let text: String = book.entries().iter().map(Price::to_toml).collect();
     assert_eq!(Book::parse(&text).unwrap().entries(), book.entries());
+}
+
+/// The builtin book's entry for a DeepSeek model, and what 1,000,000 fresh, 1,000,000 cached and 1,000,000 output tokens cost.
+fn deepseek(model: &str, time: &str) -> Option<(String, String)> {
+    let book = Book::builtin().unwrap();
+    let price = book.find("deepseek", &[model], at(time))?;
+    let cost = price.cost(&usage(1_000_000, 1_000_000, 0, 1_000_000), Factor::ONE).unwrap();
+    Some((price.id.clone(), cost.to_string()))
+}
+
+#[test]
+fn deepseek_costs_twice_as_much_at_the_busy_hours_of_working_days() {
+    let flash = |time| deepseek("deepseek-flash", time).unwrap();
+    let (low, high) = ("0.753000000000".to_owned(), "1.506000000000".to_owned());
+    // 0.15 + 0.003 + 0.6, and twice that.
+    for (time, cost) in [
+        ("2026-11-27T00:59:59.999999Z", &low),
+        ("2026-11-27T01:00:00Z", &high),
+        ("2026-11-27T04:00:00Z", &low),
+        ("2026-11-27T06:00:00Z", &high),
+        ("2026-11-27T10:00:00Z", &low),
+        // A Saturday, a Sunday, holidays in the week, the working days around them.
+        ("2026-11-28T02:00:00Z", &low),
+        ("2026-11-29T02:00:00Z", &low),
+        ("2026-09-24T02:00:00Z", &high),
+        ("2026-09-25T02:00:00Z", &low),
+        ("2026-09-30T02:00:00Z", &high),
+        ("2026-10-01T02:00:00Z", &low),
+        ("2026-10-07T02:00:00Z", &low),
+        ("2026-10-08T02:00:00Z", &high),
+        ("2026-12-31T09:59:59Z", &high),
+    ] {
+        let (id, found) = flash(time);
+        assert_eq!((&found, id.ends_with("+peak")), (cost, *cost == high), "{time}: {id}");
+    }
+    // The holidays of 2027 are not known: the rest of the week still has its price.
+    assert_eq!(deepseek("deepseek-flash", "2027-01-04T02:00:00Z"), None);
+    assert_eq!(flash("2027-01-04T05:00:00Z").1, low);
+}
+
+#[test]
+fn deepseek_changed_its_prices_when_it_did() {
+    let cost = |model, time| deepseek(model, time).map(|(_, cost)| cost);
+    for (time, flash, pro) in [
+        // 0.14 + 0.0028 + 0.28, 0.435 + 0.003625 + 0.87
+        ("2026-08-16T08:00:00Z", "0.422800000000", "1.308625000000"),
+        // 0.22 + 0.007 + 0.66, 0.66 + 0.022 + 1.98
+        ("2026-08-16T16:00:00Z", "0.887000000000", "2.662000000000"),
+        // Twice that, also on the one Saturday before weekends became cheap.
+        ("2026-08-22T08:00:00Z", "1.774000000000", "5.324000000000"),
+        ("2026-08-23T08:00:00Z", "0.887000000000", "2.662000000000"),
+        ("2026-09-10T03:59:59Z", "1.774000000000", "5.324000000000"),
+        // 0.3 + 0.006 + 1.2; the other model stays.
+        ("2026-09-10T06:00:00Z", "1.506000000000", "5.324000000000"),
+        ("2026-09-15T06:00:00Z", "1.506000000000", "5.324000000000"),
+    ] {
+        assert_eq!(cost("deepseek-v4-flash", time).as_deref(), Some(flash), "{time}");
+        assert_eq!(cost("deepseek-v4-pro", time).as_deref(), Some(pro), "{time}");
+    }
+    assert_eq!(cost("deepseek-flash", "2026-09-10T03:59:59Z"), None, "not launched");
+}
+
+#[test]
+fn an_entry_with_hours_goes_before_its_twin_and_the_newest_before_both() {
+    let hours = |text: &str, utc: &str| text.replace("source", &format!("hours = {{ utc = [{utc}] }}\nsource"));
+    let whose = ("p", false);
+    let old = entry("all", whose, "models = ['m']", "2026-01-01");
+    let peak = hours(&entry("peak", whose, "models = ['m']", "2026-01-01"), "'01:00-04:00'");
+    let new = entry("new", whose, "models = ['m']", "2026-06-01");
+    let book = Book::parse(&[old.as_str(), &peak, &new].concat()).unwrap();
+    let id = |time| book.find("p", &["m"], at(time)).map(|price| price.id.as_str());
+    assert_eq!((id("2026-03-01T00:00:00Z"), id("2026-03-01T02:00:00Z")), (Some("all"), Some("peak")));
+    assert_eq!(id("2026-06-01T02:00:00Z"), Some("new"), "a later entry ends the hours of an earlier one");
+    assert_eq!(book.standing("p", &["x", "m"], at("2026-03-01T00:00:00Z")).len(), 2);
+
+    let alone = Book::parse(&peak).unwrap();
+    assert!(alone.find("p", &["m", "m"], at("2026-03-01T00:00:00Z")).is_none(), "nobody knows the rest of the week");
+    let other = hours(&entry("other", whose, "models = ['m']", "2026-01-01"), "'04:00-05:00'");
+    assert!(Book::parse(&[peak.as_str(), &other].concat()).is_ok());
+    let rival = hours(&entry("rival", whose, "models = ['m']", "2026-01-01"), "'03:59-05:00'");
+    let mistakes = Book::parse(&[peak.as_str(), &rival].concat()).unwrap_err().to_string();
+    assert!(mistakes.contains("peak and rival both price m"), "{mistakes}");
+    assert!(Book::parse(&hours(&old, "'22:00-02:00'")).unwrap_err().to_string().contains("midnight"));
+}
+
+#[test]
+fn after_its_last_day_an_entry_prices_nothing_and_nor_does_what_it_replaced() {
+    let whose = ("p", false);
+    let old = entry("old", whose, "models = ['m']", "2026-01-01");
+    let promised = entry("promised", whose, "models = ['m']", "2026-02-01")
+        .replace("source", "valid_until = '2026-03-01T00:00:00Z'\nsource");
+    let book = Book::parse(&[old.as_str(), &promised].concat()).unwrap();
+    let id = |time| book.find("p", &["m"], at(time)).map(|price| price.id.as_str());
+    assert_eq!(id("2026-01-31T23:59:59Z"), Some("old"));
+    assert_eq!(id("2026-02-28T23:59:59.999999Z"), Some("promised"));
+    assert_eq!(id("2026-03-01T00:00:00Z"), None);
+    assert!(Book::parse(&promised.replace("2026-03-01", "2026-02-01")).is_err(), "it would never hold");
+}
+
+#[test]
+fn what_a_provider_reports_is_the_cost_and_else_its_tokens_are() {
+    let whose = ("p", false);
+    let listed = entry("listed", whose, "models = ['m']", "2026-01-01").replace("source", "reported = true\nsource");
+    let any = "[[prices]]\nid = 'any'\nprovider = 'p'\nmodels = ['*']\nvalid_from = '2026-01-01T00:00:00Z'\n\
+               reported = true\nsource = 'https://example.com'\n";
+    let silent = entry("silent", whose, "models = ['n']", "2026-01-01");
+    let book = Book::parse(&[listed.as_str(), any, &silent].concat()).unwrap();
+    let used = usage(1_000_000, 0, 0, 1_000_000);
+    let bill = |model, raw, multiplier: &str| {
+        let (provider, received_at) = ("p", at("2026-06-01T00:00:00Z"));
+        let (charge, multiplier) = (Charge::In(raw), multiplier.parse().unwrap());
+        let (model_upstream, model_reported) = (model, "");
+        book.bill(&Billed {
+            provider,
+            model_upstream,
+            model_reported,
+            model,
+            received_at,
+            usage: &used,
+            charge,
+            multiplier,
+        })
+    };
+    let cost = |model, raw, multiplier| bill(model, raw, multiplier).cost.map(|cost| cost.to_string());
+    let told = r#"{"cost":0.25}"#;
+    assert_eq!(cost("m", told, "1.0").as_deref(), Some("0.250000000000"));
+    assert_eq!(cost("m", told, "1.055").as_deref(), Some("0.263750000000"), "the fee for what was paid in");
+    assert_eq!(bill("m", told, "1.0").cache_saved, None, "the charge says nothing of what it would have been");
+    // 1 + 2
+    assert_eq!(cost("m", "{}", "1.0").as_deref(), Some("3.000000000000"));
+    assert_eq!(cost("anything", told, "1.0").as_deref(), Some("0.250000000000"));
+    let unknown = bill("anything", "{}", "1.0");
+    assert_eq!((unknown.cost, unknown.price_id.as_str(), unknown.unpriced), (None, "any", true));
+    assert_eq!(cost("n", told, "1.0").as_deref(), Some("3.000000000000"), "an entry that does not go by it");
+    let most = |model: &str| book.find("p", &[model], at("2026-06-01T00:00:00Z")).unwrap().most(1, 1, Factor::ONE);
+    assert_eq!((most("m"), most("anything")), (Some(Pico(3_000_000)), None));
+    assert!(Book::parse(&any.replace("reported = true\n", "")).is_err(), "an entry without any price");
+    assert!(Book::parse(&any.replace("reported", "input = '1'\nreported")).is_err(), "half a price");
+    assert!(Book::parse(&any.replace("reported", "reportet")).is_err(), "a slip of the pen");
 }

@@ -23,6 +23,15 @@ impl Price {
             line("aliases", list(&self.aliases));
         }
         line("valid_from", quoted(&self.valid_from.to_string()));
+        if let Some(until) = self.valid_until {
+            line("valid_until", quoted(&until.to_string()));
+        }
+        if let Some(hours) = &self.hours {
+            line("hours", hours.to_toml());
+        }
+        if self.is_reported {
+            line("reported", "true".to_owned());
+        }
         line("source", quoted(&self.source));
         if self.per_request != Pico::ZERO {
             line("per_request", quoted(&shortest(self.per_request)));

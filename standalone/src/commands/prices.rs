@@ -94,7 +94,10 @@ fn show(show: &Show) -> Result<(), Failure> {
     };
     providers.sort_unstable();
     providers.dedup();
-    let found: Vec<_> = providers.iter().filter_map(|provider| book.explain(provider, &[&show.model], at)).collect();
+    let mut found: Vec<_> =
+        providers.iter().filter_map(|provider| book.explain(provider, &[&show.model], at)).collect();
+    // An entry for whatever a provider may have says nothing of a model, unless that provider is asked for.
+    found.retain(|(price, _)| show.provider.is_some() || !price.tiers.is_empty());
     if found.is_empty() {
         let message =
             format!("{} has no price at {at}: its requests cost NULL, and are counted as unpriced", show.model);
@@ -103,6 +106,10 @@ fn show(show: &Show) -> Result<(), Failure> {
     for (price, fit) in found {
         terminal::out(format_args!("{} at {} on {at}, found {fit}:", show.model, price.provider));
         terminal::out(prices::entry(price).trim_end());
+        for other in book.standing(&price.provider, &[&show.model], at).into_iter().filter(|other| other.id != price.id)
+        {
+            terminal::out(format_args!("and at other hours:\n{}", prices::entry(other).trim_end()));
+        }
     }
     Ok(())
 }

@@ -70,11 +70,13 @@ impl Difference {
         for model in models {
             let (provider, name) = (&model.provider, &model.names[0]);
             let known = added.at_provider(provider, name, at).or_else(|| book.at_provider(provider, name, at)).cloned();
+            let entry = entry(model, known.as_ref(), at, source);
+            // What only the provider's own reports price has no price to compare with.
+            let known = known.filter(|price| !price.tiers.is_empty());
             if known.as_ref().is_some_and(|price| agrees(price, model)) {
                 difference.same += 1;
                 continue;
             }
-            let entry = entry(model, known.as_ref(), at, source);
             let mut entries = added.entries().to_vec();
             entries.push(entry.clone());
             match Book::new(entries) {
@@ -95,9 +97,10 @@ impl Difference {
 
     fn count_unlisted(&mut self, book: &Book, list: &List, at: Timestamp) {
         let theirs: Vec<Price> = list.models.iter().map(|model| entry(model, None, at, "")).collect();
+        let skipped: BTreeSet<&str> = list.skipped.iter().map(|skipped| skipped.name.as_str()).collect();
         let mut current: BTreeSet<(&str, &str)> = BTreeSet::new();
         for price in book.entries().iter().filter(|price| price.valid_from <= at) {
-            if theirs.iter().any(|listed| listed.provider == price.provider) {
+            if theirs.iter().any(|listed| listed.provider == price.provider) && !price.is_over(at) {
                 let names = price.models.iter().filter(|model| !model.ends_with('*'));
                 current.extend(names.map(|model| (price.provider.as_str(), model.as_str())));
             }
@@ -110,7 +113,8 @@ impl Difference {
         };
         self.priced = current.len();
         let missing = current.iter().filter(|model| !listed(model));
-        self.unlisted = missing.map(|(provider, model)| format!("{provider}/{model}")).collect();
+        let missing = missing.map(|(provider, model)| format!("{provider}/{model}"));
+        self.unlisted = missing.filter(|name| !skipped.contains(name.as_str())).collect();
     }
 
     /// Refuses a list that names fewer than half of what the book prices.
@@ -151,6 +155,9 @@ fn entry(listed: &Listed, before: Option<&Price>, at: Timestamp, source: &str) -
         models: listed.names.clone(),
         aliases: Vec::new(),
         valid_from,
+        valid_until: None,
+        hours: None,
+        is_reported: before.is_some_and(|price| price.is_reported),
         source: listed.source.clone().unwrap_or_else(|| source.to_owned()),
         tiers: listed.tiers.clone(),
         per_request: listed.per_request,

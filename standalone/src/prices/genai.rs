@@ -3,6 +3,7 @@
 //! Schema: <https://github.com/pydantic/genai-prices/blob/main/prices/data.schema.json>. Exact numbers are kept as their
 //! text ([`RawValue`]), which no untagged enum can hold; so what may be one thing or another is told by its first byte.
 
+use schemas::decimal::exact;
 use schemas::money::Pico;
 use schemas::price::Tier;
 use schemas::time::Timestamp;
@@ -10,7 +11,6 @@ use serde::de::{Deserializer, Error, IgnoredAny};
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 
-use super::decimal::pico;
 use super::text::day_or_time;
 use super::{List, Listed, Unreadable};
 
@@ -117,7 +117,7 @@ impl<'de> Deserialize<'de> for Rate {
 }
 
 fn per_token<E: de::Error>(per_million: &RawValue) -> Result<Pico, E> {
-    pico(per_million, -6).ok_or_else(|| {
+    exact(per_million.get(), -6).ok_or_else(|| {
         E::custom(format!("{per_million} dollars per million are not a whole number of pico-dollars per token"))
     })
 }
@@ -162,7 +162,7 @@ fn listed(model: &Model, at: Timestamp) -> Result<Listed, String> {
     names.retain(|name| seen.insert(name.clone()));
     let per_request = match &price.requests_kcount {
         None => Pico::ZERO,
-        Some(fee) => pico(fee, -3).ok_or_else(|| format!("requests_kcount = {fee} is not exact"))?,
+        Some(fee) => exact(fee.get(), -3).ok_or_else(|| format!("requests_kcount = {fee} is not exact"))?,
     };
     Ok(Listed { provider: String::new(), names, since, source: None, tiers: tiers(&price)?, per_request })
 }
@@ -178,7 +178,9 @@ fn price_at(prices: &RawValue, at: Timestamp) -> Result<(Price, Option<Timestamp
         let since = match constraint {
             None => None,
             Some(Constraint { start_date: Some(day) }) => Some(day_or_time(&day).map_err(|error| error.to_string())?),
-            Some(_) => return Err("its price depends on more than the day, which a book cannot say".to_owned()),
+            Some(_) => {
+                return Err("its price depends on more than the day; compare the entries with hours by hand".to_owned());
+            }
         };
         if since.is_none_or(|since| since <= at) {
             found = Some((prices, since));

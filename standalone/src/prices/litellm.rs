@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use schemas::decimal::exact;
 use schemas::money::Pico;
 use schemas::price::Tier;
 use serde_json::value::RawValue;
 
-use super::decimal::pico;
 use super::{List, Listed, Unreadable};
 
 /// Its providers that speak the formats we relay, and our names for them.
@@ -42,14 +42,18 @@ pub(super) fn read(text: &str) -> Result<List, Unreadable> {
         if text("mode").is_some_and(|mode| !MODES.contains(&mode.as_str())) {
             continue;
         }
+        let name = name.strip_prefix(&format!("{theirs}/")).unwrap_or(name);
         match tiers(&fields) {
             Ok(tiers) => list.models.push(Listed {
                 provider: (*ours).to_owned(),
-                names: vec![name.strip_prefix(&format!("{theirs}/")).unwrap_or(name).to_owned()],
+                names: vec![name.to_owned()],
                 since: None,
                 source: text("source").filter(|source| source.starts_with("https://")),
                 tiers,
-                per_request: fields.get("input_cost_per_request").and_then(|fee| pico(fee, 0)).unwrap_or(Pico::ZERO),
+                per_request: fields
+                    .get("input_cost_per_request")
+                    .and_then(|fee| exact(fee.get(), 0))
+                    .unwrap_or(Pico::ZERO),
             }),
             Err(reason) => list.skip(format!("{ours}/{name}"), reason),
         }
@@ -57,10 +61,16 @@ pub(super) fn read(text: &str) -> Result<List, Unreadable> {
     // A model may be listed with its provider's prefix and without.
     let mut seen = std::collections::BTreeSet::new();
     list.models.retain(|model| seen.insert((model.provider.clone(), model.names.clone())));
+    let mut seen = std::collections::BTreeSet::new();
+    list.skipped.retain(|skipped| seen.insert(skipped.name.clone()));
     if recognised { Ok(list) } else { Err(Unreadable::Unknown) }
 }
 
 fn tiers(fields: &Fields<'_>) -> Result<Vec<Tier>, String> {
+    // An object is truth; null is none.
+    if fields.get("off_peak_pricing").is_some_and(|hours| hours.get().starts_with('{')) {
+        return Err("its price depends on the hour; compare the entries with hours by hand".to_owned());
+    }
     let mut bounds: Vec<u64> = fields.keys().filter_map(|key| bound(key)).collect();
     bounds.extend([0]);
     bounds.sort_unstable();
@@ -83,7 +93,9 @@ fn tier(fields: &Fields<'_>, over_input_tokens: u64) -> Result<Tier, String> {
     let price = |key: &str| -> Result<Option<Pico>, String> {
         let key = format!("{key}{suffix}");
         let Some(number) = fields.get(key.as_str()).filter(|number| number.get() != "null") else { return Ok(None) };
-        pico(number, 0).map(Some).ok_or_else(|| format!("{key} = {number} is not a whole number of pico-dollars"))
+        exact(number.get(), 0)
+            .map(Some)
+            .ok_or_else(|| format!("{key} = {number} is not a whole number of pico-dollars"))
     };
     // A list writes 0 for what it does not know, and for what is free; we claim neither.
     let known = |price: Option<Pico>| price.filter(|price| *price != Pico::ZERO);

@@ -3,7 +3,6 @@
 //! A foreign list is read into [`Listed`] models, compared with the book as of a day, and what differs becomes new
 //! entries from that day on. Nothing is ever taken away: what a request cost last month is still in the book.
 
-mod decimal;
 mod litellm;
 mod genai;
 mod difference;

@@ -1,8 +1,8 @@
+use schemas::decimal::exact;
 use schemas::money::Pico;
 use schemas::price::{Book, Price};
 use serde_json::value::RawValue;
 
-use super::decimal::pico;
 use super::*;
 
 const LITELLM: &str = r#"{
@@ -65,7 +65,7 @@ fn ours(model: &str, input: &str, more: &str) -> String {
 fn numbers_are_read_by_their_digits() {
     let read = |text: &str, shift| {
         let raw: Box<RawValue> = serde_json::from_str(text).unwrap();
-        pico(&raw, shift).map(|pico| pico.0)
+        exact(raw.get(), shift).map(|pico| pico.0)
     };
     assert_eq!(read("3e-06", 0), Some(3_000_000));
     assert_eq!(read("0.0000015", 0), Some(1_500_000));
@@ -144,4 +144,35 @@ fn a_list_that_would_halve_the_book_is_refused() {
     let cut = difference(&["claude-x", "b", "c"]);
     assert_eq!(cut.check_size(), Err(Shrunk { named: 1, priced: 3 }));
     assert_eq!(cut.unlisted, ["anthropic/b", "anthropic/c"]);
+}
+
+#[test]
+fn a_price_that_depends_on_the_hour_is_left_to_a_reader_and_is_not_missing_from_the_list() {
+    let hours = r#""off_peak_pricing": {"input_cost_per_token": 1e-06}"#;
+    let text = format!(
+        r#"{{"deep-x": {{"litellm_provider": "deepseek", "input_cost_per_token": 2e-06, "output_cost_per_token": 4e-06, {hours}}},
+             "deepseek/deep-x": {{"litellm_provider": "deepseek", "input_cost_per_token": 2e-06, "output_cost_per_token": 4e-06, {hours}}},
+             "deep-y": {{"litellm_provider": "deepseek", "input_cost_per_token": 2e-06, "output_cost_per_token": 4e-06, "off_peak_pricing": null}}}}"#
+    );
+    let list = List::read(&text, at("2026-06-01")).unwrap();
+    assert_eq!(list.models.iter().map(|model| model.names[0].as_str()).collect::<Vec<_>>(), ["deep-y"]);
+    let skipped: Vec<&str> = list.skipped.iter().map(|skipped| skipped.name.as_str()).collect();
+    assert_eq!(skipped, ["deepseek/deep-x"], "once, though it is listed twice");
+    let ours = ours("deep-x", "2", "").replace("anthropic", "deepseek")
+        + &ours("deep-z", "2", "").replace("anthropic", "deepseek");
+    let difference = Difference::between(&book(&ours), &list, at("2026-06-01"), "a list");
+    assert_eq!((difference.changes.len(), difference.priced), (1, 2));
+    assert_eq!(difference.unlisted, ["deepseek/deep-z"]);
+}
+
+#[test]
+fn what_goes_by_reports_still_does_when_a_list_prices_it() {
+    let text = r#"{"openrouter/a/m": {"litellm_provider": "openrouter", "input_cost_per_token": 2e-06, "output_cost_per_token": 4e-06}}"#;
+    let list = List::read(text, at("2026-06-01")).unwrap();
+    let any = "[[prices]]\nid = 'any'\nprovider = 'openrouter'\nmodels = ['*']\nvalid_from = '2026-01-01T00:00:00Z'\n\
+               reported = true\nsource = 'https://example.com'\n";
+    let difference = Difference::between(&book(any), &list, at("2026-06-01"), "a list");
+    let [Change::New(price)] = &difference.changes[..] else { panic!("{:?}", difference.changes) };
+    assert!(price.is_reported && price.tiers.len() == 1, "{price:?}");
+    assert_eq!(difference.check_size(), Ok(()), "a pattern is no model that a list could miss");
 }

@@ -17,6 +17,16 @@ pub fn day_or_time(text: &str) -> Result<Timestamp, InvalidTimestamp> {
 /// An entry in full, several lines.
 pub fn entry(price: &Price) -> String {
     let mut text = format!("  {}\n    from {}, {}\n", price.id, price.valid_from, price.source);
+    if let Some(until) = price.valid_until {
+        text.push_str(&format!("    until {until}; from then on nobody knows\n"));
+    }
+    if let Some(hours) = &price.hours {
+        text.push_str(&format!("    at {hours}\n"));
+    }
+    if price.is_reported {
+        let beside = if price.tiers.is_empty() { "where it reports none, it is unknown" } else { "else by tokens" };
+        text.push_str(&format!("    the cost is what the provider reports that it charges; {beside}\n"));
+    }
     for tier in &price.tiers {
         let whence = match tier.over_input_tokens {
             0 => "per million tokens".to_owned(),

@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use futures_util::future::join_all;
+use recorder::reprice::{Period, Run};
 use schemas::money::Pico;
 use schemas::outcome::Format;
+use schemas::time::Timestamp;
 use serde_json::{Value, json};
 use tests::answers::{self, Tokens};
 use tests::configuration::KEY_A;
+use tests::eventually;
 use tests::provider::{Received, Reply};
-use tests::stack::{Plan, Stack};
+use tests::stack::{ARRIVAL, Plan, Stack};
 
 use self::table::BILLS;
 
@@ -129,4 +132,23 @@ async fn every_worked_bill_is_in_its_row_to_the_last_digit() {
         })
         .collect();
     assert!(differing.is_empty(), "{}", differing.join("\n"));
+    tries_cost_what_their_requests_do(&stack).await;
+
+    // Priced again by the same book, nothing changes: what a bill depends on is in its row.
+    let config = stack.settings.config();
+    let run = Run::new(&config, config.prices.book().unwrap()).unwrap();
+    let total = run.look(Period { from: Timestamp::default(), to: Timestamp::now() }).await.unwrap().total();
+    assert_eq!((total.requests, total.changed), (BILLS.len() as u64, 0), "{total:?}");
+}
+
+/// Each request had one try.
+async fn tries_cost_what_their_requests_do(stack: &Stack) {
+    let sql = "SELECT count() AS tries, countIf(toString(c.cost_usd) = toString(r.cost_usd)) AS same FROM {db}.candidates AS c \
+               INNER JOIN {db}.requests AS r ON c.request_id = r.request_id";
+    let expected = json!({ "tries": BILLS.len(), "same": BILLS.len() });
+    eventually("every try has the cost of its request", ARRIVAL, || async {
+        let counts: Vec<Value> = stack.database.try_rows(sql).await?;
+        if counts[0] == expected { Ok(()) } else { Err(format!("{} instead of {expected}", counts[0])) }
+    })
+    .await;
 }

@@ -344,4 +344,24 @@ pub const BILLS: &[(&str, &str, &str)] = &[
         r#"{"promptTokenCount":250000,"cachedContentTokenCount":249999,"candidatesTokenCount":1,"thoughtsTokenCount":9,"totalTokenCount":250010}"#,
         "0.156401875000",
     ),
+    // What the provider says that it charges, whatever the tokens are: at OpenRouter.
+    (
+        "g-told",
+        r#"{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100,"cost":0.00000285,"is_byok":false,"cost_details":{"upstream_inference_cost":0.00000285}}"#,
+        "0.000002850000",
+    ),
+    // With a key of one's own: its charge and the provider's behind it. 0.0018 + 0.0360795
+    (
+        "g-told",
+        r#"{"prompt_tokens":9171,"completion_tokens":113,"total_tokens":9284,"cost":1.8e-3,"is_byok":true,"cost_details":{"upstream_inference_cost":0.0360795}}"#,
+        "0.037879500000",
+    ),
+    // It says nothing: 1,000 x 1 + 100 x 2
+    ("g-told", r#"{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100}"#, "0.001200000000"),
+    (
+        "g-only-told",
+        r#"{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4,"cost":1.8449999999999999e-05}"#,
+        "0.000018450000",
+    ),
+    ("r-only-told", r#"{"input_tokens":3,"output_tokens":1,"total_tokens":4,"cost":0.25}"#, "0.250000000000"),
 ];

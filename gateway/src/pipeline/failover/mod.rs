@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use schemas::events::Candidate;
 use schemas::outcome::Verdict;
+use schemas::price::reported_cost;
 use schemas::time::Timestamp;
 use schemas::usage::Usage;
 use tokio_util::sync::CancellationToken;
@@ -149,6 +150,7 @@ fn note_failure(ticket: &mut Ticket, failure: &Failure, verdict: classify::Verdi
     tracing::warn!(%request_id, endpoint, class = %note.class, reason, status, "attempt failed");
     if let (Some(event), Some(reading)) = (ticket.candidate_mut(), &failure.reading) {
         event.usage = reading.usage();
+        event.reported_cost = reading.raw_usage.as_deref().and_then(reported_cost);
         event.model_reported = reading.model_reported.clone().unwrap_or_default();
     }
     ticket.unreadable(failure.class, failure.unread());
@@ -197,6 +199,7 @@ fn candidate_event(
         duration_ms: 0.0,
         response_bytes: 0,
         usage: Usage::UNKNOWN,
+        reported_cost: None,
         received_at: ticket.receipt.received_at,
         client: ticket.receipt.client.clone(),
     }
