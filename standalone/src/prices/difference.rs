@@ -16,7 +16,7 @@ pub enum Change {
     /// The book's entry says otherwise.
     Changed {
         /// The entry that prices it today.
-        before: Price,
+        before: Box<Price>,
         /// The entry that would from then on.
         after: Price,
     },
@@ -87,7 +87,7 @@ impl Difference {
                 }
             }
             difference.changes.push(match known {
-                Some(before) => Change::Changed { before, after: entry },
+                Some(before) => Change::Changed { before: Box::new(before), after: entry },
                 None => Change::New(entry),
             });
         }
