@@ -24,6 +24,7 @@ pub mod lease;
 mod record;
 
 mod migrate;
+mod mend;
 mod seal;
 pub mod reprice;
 pub mod letters;
@@ -42,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::health::Health;
+use crate::mend::Suspicion;
 use crate::metrics::Metrics;
 use crate::record::Shared;
 use crate::write::{Inserter, Writer};
@@ -89,6 +91,7 @@ pub async fn run(config: Config, ops_listener: TcpListener, shutdown: Cancellati
         metrics: metrics.clone(),
         owner: format!("recorder-{}", Uuid::now_v7()),
         writing: Arc::default(),
+        suspicion: Suspicion::default(),
         config: Arc::new(config),
     };
     let ops_stop = CancellationToken::new();

@@ -80,6 +80,9 @@ pub async fn run(shared: &Shared, shutdown: &CancellationToken) -> Result<bool, 
             Ok(()) => return Ok(true),
             Err(Failure::Final(error)) => return Err(error),
             Err(error) => {
+                if let Failure::ClickHouse(error) = &error {
+                    shared.suspicion.of(error);
+                }
                 shared.metrics.failed(Stage::Migrate);
                 let wait = backoff.next_wait();
                 if backoff.tries() == 1 {

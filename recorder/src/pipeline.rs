@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
 use crate::lease::{self, Landlord, Tenancy};
+use crate::mend::Mend;
 use crate::migrate;
 use crate::record::{Error, Flow, Session, Shared};
 use crate::retry::Backoff;
@@ -21,11 +22,19 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs until shutdown. Fails only on what waiting cannot mend.
 pub async fn run(shared: Shared, health: Health, shutdown: CancellationToken) -> Result<(), migrate::Error> {
-    if !migrate::run(&shared, &shutdown).await? {
+    // From the beginning: a damaged part may be what the next lines wait for.
+    let mending = tokio::spawn(Mend::new(shared.clone()).run(shutdown.clone()));
+    let ended = record(shared, health, &shutdown).await;
+    mending.abort();
+    ended
+}
+
+async fn record(shared: Shared, health: Health, shutdown: &CancellationToken) -> Result<(), migrate::Error> {
+    if !migrate::run(&shared, shutdown).await? {
         return Ok(());
     }
     let mut seal = Seal::new(shared.clone(), health.clone());
-    if !seal.prepare(&shutdown).await {
+    if !seal.prepare(shutdown).await {
         return Ok(());
     }
     health.migrated();

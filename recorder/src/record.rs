@@ -56,6 +56,8 @@ pub struct Shared {
     pub owner: String,
     /// Read while rows are being inserted, written while a rollup is being replaced.
     pub writing: Arc<tokio::sync::RwLock<()>>,
+    /// Told of errors that speak of damage.
+    pub suspicion: crate::mend::Suspicion,
 }
 
 /// Why a session ended. The next one reads the state anew and goes on from there; nothing is lost by that.
@@ -225,7 +227,7 @@ impl Session {
 
     fn answered(&self, found: Result<Vec<Stored>, clickhouse::error::Error>) -> Result<Vec<Stored>, Error> {
         self.shared.metrics.clickhouse_answered(found.is_ok());
-        found.map_err(Error::Stored)
+        found.inspect_err(|error| self.shared.suspicion.of(error)).map_err(Error::Stored)
     }
 
     /// Whoever held the partition before has stopped by now, if it lives; this is for what it has sent.

@@ -37,7 +37,7 @@ pub fn classify(error: &Error) -> Verdict {
 }
 
 /// The code in `Code: 53. DB::Exception: ...`.
-fn code_of(text: &str) -> Option<u32> {
+pub(crate) fn code_of(text: &str) -> Option<u32> {
     let (_, rest) = text.split_once("Code: ")?;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }

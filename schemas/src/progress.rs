@@ -130,7 +130,7 @@ impl SeqSet {
     }
 
     /// All of the set as ascending ranges `[first, last]`.
-    fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+    pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let base = (self.contiguous > 0).then_some((1, self.contiguous));
         base.into_iter().chain(self.ahead.iter().copied())
     }

@@ -74,6 +74,9 @@ mod shutdown;
 /// What is lost with a process or a store comes again: open streams of a killed gateway, and a backlog that NATS forgot.
 mod killed;
 
+/// What ClickHouse has lost with a part that it cannot read is recorded anew, and told where that cannot be.
+mod damaged;
+
 /// What cannot be stored is kept with its reason, event by event, and is stored once when it can be.
 mod dead_letters;
 

@@ -130,6 +130,14 @@ async fn what_comes_late_is_in_the_rollups_at_once_and_what_comes_twice_is_taken
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_empty_database_has_nothing_to_fill_in_and_says_so_at_once() {
+    // No pass comes in the time of this test: only what is done before recording counts.
+    let plan = Plan { recorder: "seal_every = \"1h\"".to_owned(), ..Plan::default() };
+    let stack = Stack::without_gateway(plan, load::answer).await;
+    backfilled(&stack).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_from_before_the_rollups_is_filled_in() {
     let mut stack = with_late_rows().await;
     let today = sums(&stack, OF_ROWS, &format!("requests FINAL WHERE NOT {LATE}")).await.unwrap();

@@ -1,15 +1,18 @@
 //! Every metric of the recorder. Methods are named for facts; nothing else touches the registry.
 
+mod jobs;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use schemas::time::Timestamp;
 
+use self::jobs::{Damages, Leases, Seals};
 use crate::plan::Tally;
 
 /// Where time is spent and errors occur; the `stage` label.
@@ -104,64 +107,12 @@ struct Inner {
     gaps: IntGaugeVec,
     seals: Seals,
     leases: Leases,
+    damages: Damages,
     put_off: IntCounter,
     nats_connected: Gauge,
     clickhouse_reached: AtomicBool,
     /// Per partition: when the oldest message was published that is read and not committed; 0 when there is none.
     oldest_open_micros: Vec<AtomicI64>,
-}
-
-/// What the seal job has found.
-#[derive(Debug)]
-struct Seals {
-    days: IntCounterVec,
-    differing_hours: IntCounter,
-    sealed_at: Gauge,
-}
-
-impl Seals {
-    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let days = Opts::new("weir_recorder_seals_total", "Checks of a day's rollups against the rows, by verdict");
-        let hours = "Hours whose rollups differed from the rows and were made anew";
-        let at = "When all rollups were last looked over; 0: not by this recorder";
-        let seals = Self {
-            days: registered(registry, IntCounterVec::new(days, &["verdict"])?)?,
-            differing_hours: registered(registry, IntCounter::new("weir_recorder_seal_differences_total", hours)?)?,
-            sealed_at: registered(registry, Gauge::new("weir_recorder_sealed_timestamp_seconds", at)?)?,
-        };
-        for verdict in SealVerdict::ALL {
-            seals.days.with_label_values(&[verdict.as_str()]).inc_by(0);
-        }
-        Ok(seals)
-    }
-}
-
-/// Who records what.
-#[derive(Debug)]
-struct Leases {
-    held: IntGaugeVec,
-    takeovers: IntCounter,
-    losses: IntCounter,
-    members: IntGauge,
-}
-
-impl Leases {
-    fn new(registry: &Registry, partitions: u16) -> Result<Self, prometheus::Error> {
-        let held = Opts::new("weir_recorder_lease_held", "1 while this recorder holds the partition's lease");
-        let takeovers = "Partitions taken over from recorders that had gone silent";
-        let losses = "Times that recording was cut off because the lease had run out or was lost";
-        let members = "Recorders that share the partitions; 0 before that is known";
-        let leases = Self {
-            held: registered(registry, IntGaugeVec::new(held, &["partition"])?)?,
-            takeovers: registered(registry, IntCounter::new("weir_recorder_lease_takeovers_total", takeovers)?)?,
-            losses: registered(registry, IntCounter::new("weir_recorder_lease_losses_total", losses)?)?,
-            members: registered(registry, IntGauge::new("weir_recorders", members)?)?,
-        };
-        for partition in 0..partitions {
-            leases.held.with_label_values(&[&partition.to_string()]).set(0);
-        }
-        Ok(leases)
-    }
 }
 
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
@@ -217,6 +168,7 @@ impl Metrics {
             )?,
             seals: Seals::register(&registry)?,
             leases: Leases::new(&registry, partitions)?,
+            damages: Damages::new(&registry)?,
             put_off: counter(
                 "weir_events_put_off_total",
                 "Events not recorded because there are too many holes before them: their gateways send them again",
@@ -312,6 +264,21 @@ impl Metrics {
     /// All rollups were looked over.
     pub fn sealed(&self, at: Timestamp) {
         self.0.seals.sealed_at.set(at.as_micros() as f64 / 1_000_000.0);
+    }
+
+    /// So many parts of tables were found damaged.
+    pub fn parts_damaged(&self, parts: u64) {
+        self.0.damages.parts.inc_by(parts);
+    }
+
+    /// An event was put into the stream again.
+    pub fn recorded_anew(&self) {
+        self.0.damages.anew.inc();
+    }
+
+    /// Recorded events that are neither in ClickHouse nor in the stream.
+    pub fn gone(&self, events: u64) {
+        self.0.damages.gone.set(i64::try_from(events).unwrap_or(i64::MAX));
     }
 
     /// The connection to NATS came or went.

@@ -1,0 +1,138 @@
+//! What a recorder does when ClickHouse has lost rows: a part of a table that cannot be read, or that ClickHouse has set aside.
+//!
+//! A disk that was full during a merge, or one that is failing, leaves parts of which a file is empty or wrong. Everything
+//! that has to look into such a part fails from then on, recorders that start anew among it. The order of things:
+//!
+//! 1. The table is loaded anew. While it loads, ClickHouse compares every file with its checksum list, sets a broken part
+//!    aside and takes the parts back that it was merged of, if they are still there (they are for eight minutes).
+//! 2. A part that is damaged all the same is detached. It stays on the disk, in the table's folder `detached`.
+//! 3. Every event that was recorded and has no row any more is put into its stream again, as long as that holds it, the way
+//!    a dead letter is sent again: the recorder asks ClickHouse for its row before it writes one, so doing this twice, or
+//!    by two recorders at once, does no harm.
+//! 4. A minute later the rollups of the open days are made anew where they differ from their rows: rows that came again are
+//!    in them twice.
+//! 5. What is nowhere any more is counted (`weir_recorder_events_gone`), and missing in the audit.
+//!
+//! Replicated tables mend themselves from their replicas, so that nothing is done about them here.
+
+mod anew;
+mod parts;
+mod suspicion;
+
+pub use suspicion::Suspicion;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use self::parts::Parts;
+use crate::record::Shared;
+use crate::seal;
+use crate::telemetry::with_causes;
+
+/// Parts that ClickHouse has set aside by itself are looked for this often.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// After damage it is looked so often and in such steps what is still lost: what was sent again needs time to arrive.
+const LOOKS: u32 = 4;
+const STEP: Duration = Duration::from_secs(15);
+/// Before a failed try is repeated.
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// Why mending broke off; it begins anew.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("ClickHouse: {0}")]
+    ClickHouse(#[from] clickhouse::error::Error),
+    #[error("ClickHouse did not answer within {0:?}")]
+    Late(Duration),
+    #[error(transparent)]
+    Broker(#[from] crate::broker::Error),
+    #[error(transparent)]
+    Progress(#[from] crate::commit::Error),
+    #[error(transparent)]
+    Consume(#[from] crate::consume::Error),
+    #[error("the rollups cannot be made anew: {0}")]
+    Rollups(#[from] crate::seal::Error),
+    #[error("NATS did not take an event: {0}")]
+    Publish(String),
+}
+
+/// The job.
+pub struct Mend {
+    shared: Shared,
+    parts: Parts,
+    /// How often it is still to be looked for what is lost.
+    looks: u32,
+}
+
+impl Mend {
+    /// A job that has not begun.
+    pub fn new(shared: Shared) -> Self {
+        Self { parts: Parts::new(&shared), shared, looks: 0 }
+    }
+
+    /// Mends what is suspected or set aside, until shutdown.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        if !self.shared.config.clickhouse.cluster.is_empty() {
+            return;
+        }
+        let mut wait = Duration::ZERO;
+        let mut words = None;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+                suspected = self.shared.suspicion.next(), if words.is_none() => words = Some(suspected),
+            }
+            let looked = tokio::select! {
+                looked = self.look(words.as_deref()) => looked,
+                () = shutdown.cancelled() => return,
+            };
+            wait = match looked {
+                Ok(()) => {
+                    words = None;
+                    if self.looks > 0 { STEP } else { LOOK_EVERY }
+                }
+                Err(error) => {
+                    // A ClickHouse that is away is waited for by everybody, and told by others.
+                    tracing::debug!(error = with_causes(&error), "looking for damage broke off: trying again");
+                    PAUSE
+                }
+            };
+        }
+    }
+
+    async fn look(&mut self, words: Option<&str>) -> Result<(), Error> {
+        self.parts.attach_tables().await?;
+        let mut damaged = 0;
+        if let Some(words) = words {
+            damaged = self.parts.mend(words).await?;
+        }
+        // A part that was mended may be among those that were set aside by that.
+        damaged = damaged.max(self.parts.newly_set_aside().await?);
+        if damaged > 0 {
+            tracing::error!(
+                parts = damaged,
+                "ClickHouse has lost parts of its tables: events whose rows were in them are recorded anew from the stream; \
+                 look after its disk"
+            );
+            self.shared.metrics.parts_damaged(damaged);
+            self.looks = LOOKS;
+        }
+        if self.looks > 0 {
+            let gone = anew::record(&self.shared).await?;
+            self.shared.metrics.gone(gone);
+            if self.looks == 1 {
+                seal::remake_open_days(&self.shared).await?;
+            }
+            self.looks -= 1;
+            if gone > 0 && self.looks == 0 {
+                tracing::error!(
+                    events = gone,
+                    "ClickHouse has lost the rows of events that the stream does not hold any more: restore its backup"
+                );
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! Errors of ClickHouse's that speak of damage, from wherever they are met to the job that mends.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clickhouse::error::Error;
+use tokio::sync::Notify;
+
+/// Codes by which ClickHouse says that what is on its disk is not what it has written there, or is not there.
+const DAMAGE: [u32; 9] = [
+    33,  // CANNOT_READ_ALL_DATA
+    40,  // CHECKSUM_DOESNT_MATCH
+    74,  // CANNOT_READ_FROM_FILE_DESCRIPTOR
+    107, // FILE_DOESNT_EXIST
+    226, // NO_FILE_IN_DATA_PART
+    228, // BAD_SIZE_OF_FILE_IN_DATA_PART
+    246, // CORRUPTED_DATA
+    271, // CANNOT_DECOMPRESS
+    432, // UNKNOWN_CODEC
+];
+
+const UNKNOWN_TABLE: u32 = 60;
+
+/// Whether an error speaks of damage.
+pub(super) fn is_damage(error: &Error) -> bool {
+    let Error::BadResponse(text) = error else { return false };
+    crate::retry::code_of(text).is_some_and(|code| DAMAGE.contains(&code))
+}
+
+/// Shared by everybody who reads.
+#[derive(Clone, Debug, Default)]
+pub struct Suspicion(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// What was said last.
+    words: Mutex<Option<String>>,
+    said: Notify,
+}
+
+impl Suspicion {
+    /// Hands on an error if it speaks of damage, or of a table that may have been left detached.
+    pub fn of(&self, error: &Error) {
+        let Error::BadResponse(text) = error else { return };
+        if is_damage(error) || crate::retry::code_of(text) == Some(UNKNOWN_TABLE) {
+            *self.0.words.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.clone());
+            self.0.said.notify_one();
+        }
+    }
+
+    /// The next such error's words.
+    pub(super) async fn next(&self) -> String {
+        loop {
+            self.0.said.notified().await;
+            let words = self.0.words.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(words) = words {
+                return words;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_damage_is_suspected_and_the_last_words_of_it_are_handed_on() {
+        let suspicion = Suspicion::default();
+        let said = |text: &str| suspicion.of(&Error::BadResponse(text.to_owned()));
+        said("Code: 252. DB::Exception: Too many parts (3000). (TOO_MANY_PARTS)");
+        suspicion.of(&Error::TimedOut);
+        let nothing = tokio::time::timeout(std::time::Duration::from_millis(20), suspicion.next());
+        assert!(nothing.await.is_err());
+        said("Code: 40. DB::Exception: Checksum doesn't match. (CHECKSUM_DOESNT_MATCH)");
+        let last =
+            "Code: 246. DB::Exception: Empty marks file: /d/store/a/b/20261127_1_5_1/data.cmrk4. (CORRUPTED_DATA)";
+        said(last);
+        assert_eq!(suspicion.next().await, last);
+    }
+}
