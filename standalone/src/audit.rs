@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use schemas::config::Secret;
+use schemas::time::Timestamp;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -52,6 +53,8 @@ pub struct Report {
     pub reasons: Vec<String>,
     /// Ledger by ledger.
     pub ledgers: Vec<Ledger>,
+    /// Minute by minute: those that do not add up, or all.
+    pub minutes: Vec<Minute>,
     /// The reply as it came.
     #[serde(skip)]
     pub text: String,
@@ -71,6 +74,26 @@ pub struct Ledger {
     state: String,
 }
 
+/// One ledger's part of one minute; counts that nobody knows are none.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Minute {
+    minute: Timestamp,
+    until: Timestamp,
+    #[serde(flatten)]
+    ledger: Ledger,
+}
+
+/// What is asked; see `/v1/audit` for what can stand in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Question<'a> {
+    /// From when.
+    pub from: Option<&'a str>,
+    /// Until when.
+    pub to: Option<&'a str>,
+    /// Whether every minute is told.
+    pub minutes: bool,
+}
+
 /// Asks one analytics service.
 #[derive(Debug)]
 pub struct Auditor {
@@ -86,10 +109,11 @@ impl Auditor {
         Ok(Self { client, address, token })
     }
 
-    /// The audit of a range; see `/v1/audit` for what can stand in it.
-    pub async fn ask(&self, from: Option<&str>, to: Option<&str>) -> Result<Report, Error> {
+    /// The audit of a range.
+    pub async fn ask(&self, question: Question<'_>) -> Result<Report, Error> {
+        let Question { from, to, minutes } = question;
         let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [("from", from), ("to", to)] {
+        for (name, value) in [("from", from), ("to", to), ("interval", minutes.then_some("minute"))] {
             query.extend_pairs(value.map(|value| (name, value)));
         }
         let mut request = self.client.get(format!("http://{}/v1/audit?{}", self.address, query.finish()));
@@ -107,44 +131,62 @@ impl Auditor {
     }
 }
 
-/// The report as a table, with its reasons.
+const COUNTS: [(&str, Align); 9] = [
+    ("gateway", Align::Left),
+    ("ledger", Align::Left),
+    ("partition", Align::Right),
+    ("emitted", Align::Right),
+    ("stored", Align::Right),
+    ("pending", Align::Right),
+    ("missing", Align::Right),
+    ("duplicate", Align::Right),
+    ("state", Align::Left),
+];
+
+impl Ledger {
+    /// Its cells in the order of [`COUNTS`].
+    fn cells(&self) -> Vec<String> {
+        let known = |count: Option<u64>| count.map_or("?".to_owned(), |count| count.to_string());
+        vec![
+            self.gateway.clone(),
+            self.epoch.to_string(),
+            self.partition.to_string(),
+            known(self.emitted),
+            self.stored.to_string(),
+            known(self.pending),
+            known(self.missing),
+            self.duplicate.to_string(),
+            self.state.clone(),
+        ]
+    }
+}
+
+impl Minute {
+    /// The minute, and where that is not certain the last that it can be.
+    fn name(&self) -> String {
+        let short = |time: Timestamp| time.to_string().chars().take("2026-11-27T23:05".len()).collect::<String>();
+        match self.until == self.minute {
+            true => format!("{}Z", short(self.minute)),
+            false => format!("{}Z to {}Z", short(self.minute), short(self.until)),
+        }
+    }
+}
+
+/// The report as tables, with its reasons.
 pub fn printed(report: &Report) -> String {
-    use Align::{Left, Right};
-    let columns = [
-        ("gateway", Left),
-        ("ledger", Left),
-        ("partition", Right),
-        ("emitted", Right),
-        ("stored", Right),
-        ("pending", Right),
-        ("missing", Right),
-        ("duplicate", Right),
-        ("state", Left),
-    ];
-    let known = |count: Option<u64>| count.map_or("?".to_owned(), |count| count.to_string());
-    let rows: Vec<Vec<String>> = report
-        .ledgers
-        .iter()
-        .map(|ledger| {
-            vec![
-                ledger.gateway.clone(),
-                ledger.epoch.to_string(),
-                ledger.partition.to_string(),
-                known(ledger.emitted),
-                ledger.stored.to_string(),
-                known(ledger.pending),
-                known(ledger.missing),
-                ledger.duplicate.to_string(),
-                ledger.state.clone(),
-            ]
-        })
-        .collect();
-    let mut text = terminal::table(&columns, &rows);
+    let rows: Vec<Vec<String>> = report.ledgers.iter().map(Ledger::cells).collect();
+    let mut text = terminal::table(&COUNTS, &rows);
+    if !report.minutes.is_empty() {
+        let columns: Vec<(&str, Align)> = std::iter::once(("minute", Align::Left)).chain(COUNTS).collect();
+        let cells = |minute: &Minute| std::iter::once(minute.name()).chain(minute.ledger.cells()).collect();
+        let rows: Vec<Vec<String>> = report.minutes.iter().map(cells).collect();
+        text += &format!("\n{}", terminal::table(&columns, &rows));
+    }
     for reason in &report.reasons {
         text += &format!("\n- {reason}");
     }
     let state = match report.state {
-        State::Clean => "clean: everything emitted is stored, once",
+        State::Clean => "clean: everything emitted is stored, once, and sums agree",
         State::Pending => "pending",
         State::Unknown => "unknown",
         State::Unclean => "unclean",
@@ -159,11 +201,22 @@ mod tests {
     #[test]
     fn what_nobody_knows_is_not_shown_as_a_number() {
         let text = r#"{"from":"x","to":"y","state":"unknown","reasons":["NATS cannot be asked"],"sums":[],"checks":{},
-            "ledgers":[{"gateway":"g","epoch":"00000000-0000-0000-0000-000000000007","partition":1,"emitted":null,
+            "rollups":[],"minutes":[],"ledgers":[{"gateway":"g","epoch":"00000000-0000-0000-0000-000000000007","partition":1,"emitted":null,
             "stored":9,"pending":null,"missing":null,"duplicate":0,"dead_letters":0,"state":"unknown","reason":""}]}"#;
         let shown = printed(&serde_json::from_str(text).unwrap());
         let row = shown.lines().nth(1).unwrap().split_whitespace().skip(2).collect::<Vec<_>>();
         assert_eq!(row, ["1", "?", "9", "?", "?", "0", "unknown"]);
         assert!(shown.ends_with("- NATS cannot be asked\nunknown"), "{shown}");
+    }
+
+    #[test]
+    fn minutes_are_named_and_where_they_are_not_certain_so_is_the_last_possible_one() {
+        let text = r#"{"state":"unclean","reasons":[],"ledgers":[],"minutes":[{"minute":"2026-11-27T22:05:00.000000Z",
+            "until":"2026-11-27T22:07:00.000000Z","gateway":"g","epoch":"00000000-0000-0000-0000-000000000007",
+            "partition":1,"emitted":3,"stored":2,"pending":0,"missing":1,"duplicate":0,"dead_letters":0,
+            "state":"unclean"}]}"#;
+        let shown = printed(&serde_json::from_str(text).unwrap());
+        let row = "2026-11-27T22:05Z to 2026-11-27T22:07Z  g  ";
+        assert!(shown.lines().any(|line| line.trim_start().starts_with(row)), "{shown}");
     }
 }

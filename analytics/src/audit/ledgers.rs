@@ -54,11 +54,12 @@ pub struct Ledger {
 
 /// What ClickHouse holds of one ledger's part.
 #[derive(Default)]
-struct Held<'a> {
+pub(super) struct Held<'a> {
+    /// Ascending, without holes of no width between them.
     runs: Vec<(u64, u64)>,
     rows: u64,
     dead_letters: u64,
-    gateway: &'a str,
+    pub(super) gateway: &'a str,
 }
 
 impl Held<'_> {
@@ -75,7 +76,11 @@ fn gather(runs: &[HeldRun]) -> BTreeMap<Line, Held<'_>> {
     let mut held: BTreeMap<Line, Held<'_>> = BTreeMap::new();
     for run in runs {
         let entry = held.entry((run.epoch, run.partition)).or_default();
-        entry.runs.push((run.first_seq, run.last_seq));
+        match entry.runs.last_mut() {
+            // One run of every minute, as they were read.
+            Some(before) if before.1 + 1 == run.first_seq => before.1 = run.last_seq,
+            _ => entry.runs.push((run.first_seq, run.last_seq)),
+        }
         entry.rows += run.rows;
         entry.dead_letters += run.dead_letters;
         entry.gateway = entry.gateway.max(run.gateway.as_str());
@@ -129,6 +134,53 @@ pub fn unheld(tellings: &Tellings, runs: &[HeldRun], since: Timestamp) -> BTreeS
     tellings.lines(&held, since).into_iter().filter(is_unheld).map(|(epoch, _)| epoch).collect()
 }
 
+/// One ledger's part with what of it is not among the rows.
+pub(super) struct Account<'a> {
+    pub(super) line: Line,
+    pub(super) rows: &'a Held<'a>,
+    pub(super) head: Option<&'a LedgerHead>,
+    /// None when nobody has told how far the ledger reaches.
+    pub(super) absent: Option<Absent>,
+}
+
+/// Numbers without a row.
+pub(super) struct Absent {
+    first: u64,
+    last: u64,
+    /// How many were recorded before the time that is looked at.
+    elsewhere: u64,
+    /// Committed, and not there.
+    pub(super) missing: Vec<(u64, u64)>,
+    /// Not committed yet.
+    pub(super) pending: Vec<(u64, u64)>,
+}
+
+/// Everything that was read, account by account, is handed to `each`.
+pub(super) fn accounts<T>(
+    told: &Tellings,
+    (runs, older): (&[HeldRun], &[HeldRun]),
+    since: Timestamp,
+    mut each: impl FnMut(Account<'_>) -> T,
+) -> Vec<T> {
+    let (held, older) = (gather(runs), gather(older));
+    let committed = told.committed();
+    let none = Held::default();
+    let account = |line: Line| {
+        let rows = held.get(&line).unwrap_or(&none);
+        let absent = told.span(line, rows, &committed).map(|span| {
+            let seqs = committed.get(&line).cloned().unwrap_or_default();
+            let before = older.get(&line).map(Held::set).unwrap_or_default();
+            let absent = SeqSet::of_ranges(&span.absent.without(&before));
+            let missing = common(&absent, &seqs);
+            let pending = absent.without(&SeqSet::of_ranges(&missing));
+            let elsewhere = count(&span.absent.without(&absent));
+            Absent { first: span.first, last: span.last, elsewhere, missing, pending }
+        });
+        each(Account { line, rows, head: told.heads.get(&line.0), absent })
+    };
+    told.lines(&held, since).into_iter().map(account).collect()
+}
+
 /// Judges every ledger that has been active since then. `tellings` is none when NATS could not be asked; `older` are the
 /// rows of [`unheld`] ledgers from before.
 pub fn judge(
@@ -138,39 +190,24 @@ pub fn judge(
     since: Timestamp,
     now: Timestamp,
 ) -> Vec<Ledger> {
-    let (held, older) = (gather(runs), gather(older));
     let nothing = Tellings::default();
-    let told = tellings.unwrap_or(&nothing);
-    let committed = told.committed();
-    let none = Held::default();
-    let mut ledgers = Vec::new();
-    for line in told.lines(&held, since) {
-        let rows = held.get(&line).unwrap_or(&none);
-        let Some(span) = told.span(line, rows, &committed) else {
-            ledgers.push(untold(line, rows, tellings.is_some()));
-            continue;
-        };
-        let seqs = committed.get(&line).cloned().unwrap_or_default();
-        let before = older.get(&line).map(Held::set).unwrap_or_default();
-        let absent = SeqSet::of_ranges(&span.absent.without(&before));
-        let missing = common(&absent, &seqs);
-        let pending = absent.without(&SeqSet::of_ranges(&missing));
-        let head = told.heads.get(&line.0);
-        let elsewhere = count(&span.absent.without(&absent));
+    accounts(tellings.unwrap_or(&nothing), (runs, older), since, |account| {
+        let Account { line, rows, head, absent } = account;
+        let unknown = untold(line, rows, tellings.is_some());
+        let Some(absent) = absent else { return unknown };
         let ledger = Ledger {
             gateway: head.map_or(rows.gateway, |head| &head.gateway).to_owned(),
             told_at: head.map(|head| head.told_at),
-            first_seq: span.first,
-            last_seq: Some(span.last),
-            emitted: Some(span.last - span.first + 1),
-            stored: rows.numbers() + elsewhere,
-            pending: Some(count(&pending)),
-            missing: Some(count(&missing)),
-            ..untold(line, rows, true)
+            first_seq: absent.first,
+            last_seq: Some(absent.last),
+            emitted: Some(absent.last - absent.first + 1),
+            stored: rows.numbers() + absent.elsewhere,
+            pending: Some(count(&absent.pending)),
+            missing: Some(count(&absent.missing)),
+            ..unknown
         };
-        ledgers.push(judged(ledger, head, now));
-    }
-    ledgers
+        judged(ledger, head, now)
+    })
 }
 
 fn judged(ledger: Ledger, head: Option<&LedgerHead>, now: Timestamp) -> Ledger {

@@ -4,9 +4,13 @@
 //! gateway has left no trace in ClickHouse. Pure: what was told and what is held come in, a judgement goes out.
 
 mod ledgers;
+mod minutes;
+mod rollups;
 mod sums;
 
 pub use ledgers::{Ledger, Tellings, judge, unheld};
+pub use minutes::{MINUTES_MAX, Minute, by_minute};
+pub use rollups::{Difference, judge_rollups};
 pub use sums::{Checks, Sums, judge_sums};
 
 use serde::Serialize;
@@ -38,6 +42,16 @@ impl Finding {
     /// Something could not be asked.
     pub fn unknown(reason: &str) -> Self {
         Self::new(State::Unknown, reason)
+    }
+
+    /// Something is under way.
+    pub fn pending(reason: &str) -> Self {
+        Self::new(State::Pending, reason)
+    }
+
+    /// There is more of what has this state.
+    pub fn more(state: State, reason: String) -> Self {
+        Self::new(state, reason)
     }
 
     fn new(state: State, reason: impl Into<String>) -> Self {

@@ -8,7 +8,7 @@ use schemas::time::Timestamp;
 use uuid::Uuid;
 
 use super::*;
-use crate::queries::{HeldRun, Money, Text};
+use crate::queries::{HeldRun, Instant, Money, Text};
 
 const EPOCH: Uuid = Uuid::from_u128(7);
 
@@ -18,7 +18,8 @@ fn at(seconds: i64) -> Timestamp {
 
 fn run(first_seq: u64, last_seq: u64) -> HeldRun {
     let rows = last_seq - first_seq + 1;
-    HeldRun { epoch: EPOCH, partition: 0, gateway: "g".to_owned(), first_seq, last_seq, rows, dead_letters: 0 }
+    let gateway = "g".to_owned();
+    HeldRun { epoch: EPOCH, partition: 0, minute: 5, gateway, first_seq, last_seq, rows, dead_letters: 0 }
 }
 
 /// NATS as it is when a gateway has told `last` at `told_at`, and the recorder has committed up to `committed`.
@@ -121,4 +122,71 @@ fn sums_that_differ_are_unclean_and_the_worst_judgement_wins() {
     let parts = [(State::Pending, "p"), (State::Unknown, "u"), (State::Pending, "p"), (State::Clean, "")];
     assert_eq!(overall(parts), (State::Unknown, vec!["p".to_owned(), "u".to_owned()]));
     assert_eq!(overall([]), (State::Clean, vec![]));
+}
+
+/// The minutes of what was recorded since second 100: minute, until, emitted, stored, pending, missing, duplicate, state.
+fn minutes(tellings: Option<&Tellings>, runs: &[HeldRun]) -> Vec<serde_json::Value> {
+    let names = ["minute", "until", "emitted", "stored", "pending", "missing", "duplicate", "state"];
+    let told = by_minute(tellings, runs, &[], at(100)).into_iter().map(|minute| serde_json::to_value(minute).unwrap());
+    told.map(|minute| serde_json::Value::from(names.map(|name| minute[name].clone()).to_vec())).collect()
+}
+
+#[test]
+fn what_is_missing_belongs_to_the_minutes_between_its_neighbours() {
+    let of = |minute, run: HeldRun| HeldRun { minute, ..run };
+    let time = |minute: i64| at(60 * minute).to_string();
+    // Two numbers are gone between minutes 3 and 5, the last two are not recorded yet.
+    let twice = HeldRun { rows: 5, ..run(8, 10) };
+    let runs = [of(2, run(1, 3)), of(3, run(4, 5)), of(5, twice), of(6, run(11, 11))];
+    let tellings = told(13, 990, 11);
+    let expected = [
+        serde_json::json!([time(2), time(2), 3, 3, 0, 0, 0, "clean"]),
+        serde_json::json!([time(3), time(5), 4, 2, 0, 2, 0, "unclean"]),
+        serde_json::json!([time(5), time(5), 3, 3, 0, 0, 2, "unclean"]),
+        // The gateway told its last number at second 990.
+        serde_json::json!([time(6), time(16), 3, 1, 2, 0, 0, "pending"]),
+    ];
+    assert_eq!(minutes(Some(&tellings), &runs), expected);
+    let even: Vec<bool> = by_minute(Some(&tellings), &runs, &[], at(100)).iter().map(Minute::is_even).collect();
+    assert_eq!(even, [true, false, false, false]);
+    // The same as by ledger, where runs of several minutes are one.
+    assert_eq!(judged(Some(&tellings), &runs, &[]), serde_json::json!(["unclean", 13, 9, 2, 2]));
+    assert_eq!(judged(Some(&told(9, 999, 9)), &[of(1, run(1, 4)), of(2, run(5, 9))], &[])[0], "clean");
+    // Nothing of it has arrived: all that is known is when it was told.
+    let told_only = serde_json::json!([time(16), time(16), 5, 0, 5, 0, 0, "pending"]);
+    assert_eq!(minutes(Some(&told(5, 999, 0)), &[]), [told_only]);
+    let unknown = serde_json::json!([time(5), time(5), null, 9, null, null, 0, "unknown"]);
+    assert_eq!(minutes(None, &[run(1, 9)]), [unknown]);
+}
+
+fn difference(bucket: i64, found: i64) -> Difference {
+    Difference {
+        rollup: Text("usage_1m".to_owned()),
+        bucket: Instant(bucket * 60_000_000),
+        expected_count: 3,
+        found_count: found,
+        expected_input_tokens: 10,
+        found_input_tokens: 10,
+        expected_output_tokens: 5,
+        found_output_tokens: 5,
+        expected_cost_usd: Money(7),
+        found_cost_usd: Money(7),
+        recorded_at: Instant(bucket * 60_000_000),
+    }
+}
+
+#[test]
+fn a_rollup_that_stays_wrong_is_unclean_and_one_that_is_being_filled_is_not() {
+    let (kept, findings) = judge_rollups(&[difference(1, 4), difference(2, 2)], vec![difference(1, 4)], at(1000));
+    assert_eq!((kept.len(), findings[0].state), (1, State::Unclean));
+    let words = "rollup usage_1m, 1970-01-01T00:01:00.000000Z: it holds 4 of 3, 10 of 10 and 5 of 5 tokens";
+    assert!(findings[0].reason.starts_with(words), "{findings:?}");
+    // What changes between two looks is being written.
+    assert_eq!(judge_rollups(&[difference(1, 2)], vec![difference(1, 1)], at(1000)), (vec![], vec![]));
+    let (_, fresh) = judge_rollups(&[difference(1, 2)], vec![difference(1, 2)], at(65));
+    assert_eq!(fresh[0].state, State::Pending);
+    let many: Vec<Difference> = (0..25).map(|bucket| difference(bucket, 9)).collect();
+    let (kept, findings) = judge_rollups(&many, many.clone(), at(100_000));
+    assert_eq!((kept.len(), findings.len()), (25, 21));
+    assert!(findings[20].reason.starts_with("5 further buckets"), "{findings:?}");
 }

@@ -21,7 +21,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::audit::{Checks, Sums};
+    use crate::audit::{Checks, Difference, Sums};
     use crate::queries::{
         Adjustment, Bodies, Candidate, Costs, Failures, Latency, Opened, PriceTier, Providers, Request, Usage,
     };
@@ -66,6 +66,7 @@ mod tests {
         check::<PriceTier>("PriceTier");
         check::<Sums>("AuditSums");
         check::<Checks>("AuditChecks");
+        check::<Difference>("AuditRollup");
     }
 
     #[test]

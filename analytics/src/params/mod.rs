@@ -1,10 +1,12 @@
 //! Query text -> closed types: time range, grouping, filters, output. No strings that reach SQL.
 
 mod arguments;
+mod audit;
 mod cursor;
 mod dimension;
 mod range;
 
+pub use audit::Audit;
 pub use cursor::Cursor;
 pub use dimension::{Dimension, Filter};
 pub use range::{Interval, Range};
@@ -27,9 +29,6 @@ const BUCKETS_MAX: i64 = 10_000;
 const PAGE_DEFAULT: usize = 100;
 /// Most requests on a page.
 const PAGE_MAX: usize = 1000;
-
-/// How far an audit may look back: `opened` and `bodies` forget after 30 days, and their numbers would seem missing.
-const AUDIT_DAYS_MAX: i64 = 28;
 
 /// A parameter is unknown or has a value that it cannot have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,29 +109,6 @@ impl Live {
             Output::Json => Ok(Self { filters }),
             Output::Csv | Output::Parquet => Err(Error::new("format", "what happens now is no file: leave it out")),
         }
-    }
-}
-
-/// What `/v1/audit` asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Audit {
-    /// Requests of this time; of ledgers, everything recorded since its beginning.
-    pub range: Range,
-}
-
-impl Audit {
-    /// Reads a URL's query.
-    pub fn parse(query: &str, now: Timestamp) -> Result<Self, Error> {
-        let mut arguments = Arguments::new(query);
-        let range = Range::parse(arguments.one("from")?, arguments.one("to")?, now)?;
-        arguments.finish()?;
-        let days = range.length_micros() / 86_400_000_000;
-        if days > AUDIT_DAYS_MAX || (now.as_micros() - range.from.as_micros()) / 86_400_000_000 > AUDIT_DAYS_MAX {
-            let message =
-                format!("is more than {AUDIT_DAYS_MAX} days ago: events that opened a request are kept no longer");
-            return Err(Error::new("from", message));
-        }
-        Ok(Self { range })
     }
 }
 

@@ -11,8 +11,8 @@ mod questions;
 mod statement;
 
 pub use aggregates::{Costs, Failures, Grouped, Latency, Providers, Usage};
-pub use audit::{HeldRun, Recorded, checks, held, sums};
-pub use cells::{Money, Text};
+pub use audit::{DIFFERENCES_MAX, HeldRun, Recorded, checks, differences, held, size, sums};
+pub use cells::{Instant, Money, Text};
 pub use questions::{costs, failures, latency, providers, usage};
 pub use reach::Rollups;
 pub use statement::{Statement, Value};
@@ -170,7 +170,11 @@ pub async fn dead_letters(clickhouse: &ClickHouse) -> Result<u64, Error> {
 }
 
 async fn count(clickhouse: &ClickHouse, template: &str) -> Result<u64, Error> {
-    let rows: Vec<u64> = clickhouse.rows(&Statement::new(template, 1), 1).await?;
+    count_of(clickhouse, &Statement::new(template, 1)).await
+}
+
+async fn count_of(clickhouse: &ClickHouse, statement: &Statement) -> Result<u64, Error> {
+    let rows: Vec<u64> = clickhouse.rows(statement, 1).await?;
     // `count()` without groups has one row, whatever it counts.
     rows.first().copied().ok_or_else(|| Error::Failed("a count came without its row".to_owned()))
 }

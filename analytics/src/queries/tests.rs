@@ -107,6 +107,8 @@ fn every_parameter_of_a_statement_is_bound_and_no_other() {
         audit::events(&Recorded::Before(now(), &[id].into())),
         audit::sums_of(asked.range),
         audit::checks_of(asked.range, now()),
+        audit::size_of(now()),
+        audit::differences_of(asked.range, now()),
     ] {
         let mut named: Vec<&str> =
             statement.sql.split('{').skip(1).filter_map(|rest| rest.split_once(':').map(|(name, _)| name)).collect();

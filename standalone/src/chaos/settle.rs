@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::Error;
 use super::books::{COLUMNS, Copies, Row};
 use super::meter::Meter;
-use crate::audit::{Auditor, Report, State};
+use super::totals::{self, Pair};
+use crate::audit::{Auditor, Question, Report, State};
 use crate::demo::accounting::Check;
 use crate::demo::readback::Readback;
 use crate::simulate::Simulator;
@@ -34,6 +35,7 @@ pub(super) struct Settled {
     pub(super) opened: Vec<Uuid>,
     pub(super) candidates: Copies,
     pub(super) uneven: u64,
+    pub(super) totals: Vec<Pair>,
     pub(super) dead_letters: u64,
     pub(super) lag_seconds: Option<f64>,
     pub(super) audit: String,
@@ -61,7 +63,7 @@ impl Settling<'_> {
         while clean < CLEAN_LOOKS && began.elapsed() < LIMIT {
             sleep(LOOK_EVERY).await;
             // A part that is still coming back is asked again.
-            let Ok(report) = auditor.ask(None, None).await else { continue };
+            let Ok(report) = auditor.ask(Question::default()).await else { continue };
             let rows = self.count("requests").await.unwrap_or(0);
             let is_over = self.simulator.tally().running == 0;
             let is_clean = is_over && report.state == State::Clean && rows == seen;
@@ -85,6 +87,7 @@ impl Settling<'_> {
             opened: ids.into_iter().map(|id| id.request_id).collect(),
             candidates,
             uneven: self.uneven().await?,
+            totals: totals::read(self.readback).await?,
             dead_letters: self.count("dead_letters").await?,
             lag_seconds: self.meter.lag_seconds().await,
             audit,

@@ -8,8 +8,8 @@ use clap::Args;
 use schemas::config::{Config, Span};
 use tokio::time::sleep;
 
-use super::Failure;
-use crate::audit::{self, Auditor, State};
+use super::{Failure, logging};
+use crate::audit::{self, Auditor, Question, State};
 use crate::terminal;
 
 /// Between two questions while something is pending.
@@ -27,6 +27,9 @@ pub(super) struct Arguments {
     /// Until when; now.
     #[arg(long, allow_hyphen_values = true)]
     to: Option<String>,
+    /// Show every minute, and not only those that do not add up.
+    #[arg(long)]
+    minutes: bool,
     /// Print analytics' reply as it is.
     #[arg(long)]
     json: bool,
@@ -41,11 +44,13 @@ fn span(text: &str) -> Result<Span, String> {
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = Config::load(&arguments.config)?;
+    logging::install_tls()?;
     let auditor = auditor(&config).map_err(Failure::Failed)?;
     let limit = arguments.wait.map_or(Duration::ZERO, |span| span.0);
     let began = Instant::now();
     let report = loop {
-        let report = auditor.ask(arguments.from.as_deref(), arguments.to.as_deref()).await;
+        let (from, to) = (arguments.from.as_deref(), arguments.to.as_deref());
+        let report = auditor.ask(Question { from, to, minutes: arguments.minutes }).await;
         let report = report.map_err(|error| Failure::Failed(error.to_string()))?;
         if report.state != State::Pending || began.elapsed() >= limit {
             break report;
