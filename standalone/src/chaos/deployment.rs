@@ -40,6 +40,13 @@ pub(super) struct Member {
     pub(super) disk: Result<Disk, String>,
 }
 
+/// The ops listeners of the parts of which there are two.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seconds {
+    pub(super) recorder: Option<SocketAddr>,
+    pub(super) gateway: Option<SocketAddr>,
+}
+
 /// All parts.
 #[derive(Debug)]
 pub(super) struct Deployment {
@@ -49,13 +56,12 @@ pub(super) struct Deployment {
 }
 
 impl Deployment {
-    /// Prepares everything in a folder; `full` is whose disk is going to be full, and `second_recorder` where the second one
-    /// has its ops listener, if there is one.
+    /// Prepares everything in a folder; `full` is whose disk is going to be full.
     pub(super) async fn prepare(
         folder: &Path,
         config: &Config,
         full: Option<Part>,
-        second_recorder: Option<SocketAddr>,
+        seconds: Seconds,
     ) -> Result<Self, Error> {
         let client =
             reqwest::Client::builder().no_proxy().timeout(PROBE_TIMEOUT).build().map_err(stack::Error::Client)?;
@@ -85,9 +91,13 @@ impl Deployment {
             ops(config.recorder.ops_listen),
             folder.join("recorder"),
         )?;
-        if let Some(address) = second_recorder {
+        if let Some(address) = seconds.recorder {
             let spec = service("recorder", "second recorder", folder)?;
             add(Part::SecondRecorder, spec, ops(address), folder.join("second-recorder"))?;
+        }
+        if let Some(address) = seconds.gateway {
+            let spec = service("gateway", "second gateway", folder)?;
+            add(Part::SecondGateway, spec, ops(address), folder.join(configuration::SECOND_LEDGER))?;
         }
         let gateway = service("gateway", "gateway", folder)?;
         add(Part::Gateway, gateway, ops(config.gateway.ops_listen), config.gateway.ledger_dir.clone())?;
@@ -102,7 +112,8 @@ impl Deployment {
 
     /// Starts everything, one after the other.
     pub(super) async fn start(&self) -> Result<(), Error> {
-        for part in [Part::Nats, Part::ClickHouse, Part::Recorder, Part::SecondRecorder, Part::Gateway] {
+        let services = [Part::Recorder, Part::SecondRecorder, Part::Gateway, Part::SecondGateway];
+        for part in [Part::Nats, Part::ClickHouse].into_iter().chain(services) {
             self.start_part(part).await?;
         }
         self.run(&self.analytics).await.map(drop)
@@ -190,7 +201,7 @@ const fn disk_mebibytes(part: Part) -> u32 {
     match part {
         Part::ClickHouse => 1024,
         Part::Nats => 256,
-        Part::Gateway | Part::Recorder | Part::SecondRecorder => 96,
+        Part::Gateway | Part::SecondGateway | Part::Recorder | Part::SecondRecorder => 96,
     }
 }
 
@@ -201,7 +212,11 @@ fn address_of(url: &str) -> Result<SocketAddr, Error> {
 
 /// One of our services, by ourselves, under a name of its own.
 fn service(service: &str, name: &'static str, folder: &Path) -> Result<Spec, Error> {
-    let file = folder.join(if name == service { configuration::FILE } else { configuration::SECOND_FILE });
+    let file = folder.join(match name {
+        "second recorder" => configuration::SECOND_RECORDER,
+        "second gateway" => configuration::SECOND_GATEWAY,
+        _ => configuration::FILE,
+    });
     Ok(Spec {
         name,
         program: std::env::current_exe().map_err(|cause| stack::Error::Spawn { name, cause })?,

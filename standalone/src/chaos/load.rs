@@ -51,17 +51,20 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Starts so many clients.
-    pub(super) fn start(gateway: SocketAddr, client: &reqwest::Client, seed: u64, clients: u64) -> Self {
+    /// Starts so many clients, which ask the gateways in turn.
+    pub(super) fn start(gateways: &[SocketAddr], client: &reqwest::Client, seed: u64, clients: u64) -> Self {
         let (stop, begun) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
         let mut workers = JoinSet::new();
         for _ in 0..clients {
             let (client, stop, begun) = (client.clone(), stop.clone(), Arc::clone(&begun));
+            let gateways = gateways.to_vec();
             workers.spawn(async move {
                 let mut sent = Vec::new();
                 while !stop.is_cancelled() {
                     let number = begun.fetch_add(1, Ordering::Relaxed);
                     let (shot, pause) = shot(seed, number);
+                    let turn = usize::try_from(number).unwrap_or(0).checked_rem(gateways.len()).unwrap_or(0);
+                    let Some(gateway) = gateways.get(turn).copied() else { break };
                     sent.push(ask(gateway, &client, number, shot).await);
                     sleep(pause).await;
                 }

@@ -24,10 +24,12 @@ pub(super) enum Count {
     DeadLettered,
     /// Events that a full ledger did not take.
     Lost,
+    /// Parts of ClickHouse's that could not be read.
+    Damaged,
 }
 
 impl Count {
-    const ALL: [Self; 4] = [Self::Deduplicated, Self::Resent, Self::DeadLettered, Self::Lost];
+    const ALL: [Self; 5] = [Self::Deduplicated, Self::Resent, Self::DeadLettered, Self::Lost, Self::Damaged];
 
     const fn name(self) -> &'static str {
         match self {
@@ -35,13 +37,16 @@ impl Count {
             Self::Resent => "weir_events_resent_total",
             Self::DeadLettered => "weir_events_dead_lettered_total",
             Self::Lost => "weir_events_lost_total",
+            Self::Damaged => "weir_recorder_damaged_parts_total",
         }
     }
 
     const fn is_told_by(self, part: Part) -> bool {
         match self {
-            Self::Deduplicated | Self::DeadLettered => matches!(part, Part::Recorder | Part::SecondRecorder),
-            Self::Resent | Self::Lost => matches!(part, Part::Gateway),
+            Self::Deduplicated | Self::DeadLettered | Self::Damaged => {
+                matches!(part, Part::Recorder | Part::SecondRecorder)
+            }
+            Self::Resent | Self::Lost => matches!(part, Part::Gateway | Part::SecondGateway),
         }
     }
 }

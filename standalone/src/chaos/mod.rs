@@ -13,11 +13,13 @@ mod torture;
 mod load;
 mod books;
 mod settle;
+mod totals;
 mod report;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -26,11 +28,11 @@ use schemas::price::Book;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::books::Books;
-use self::deployment::Deployment;
+use self::deployment::{Deployment, Seconds};
 use self::load::Load;
 use self::meter::{Count, Meter};
 use self::report::Figures;
-use self::schedule::{Act, Deed, Part};
+use self::schedule::{Act, Cast, Deed, Part};
 use self::settle::Settling;
 use self::torture::{Deeds, Torturer};
 use crate::demo::readback::{self, Readback};
@@ -52,6 +54,8 @@ pub struct Plan {
     pub clients: u64,
     /// Recorders that share the partitions: 1 or 2.
     pub recorders: u64,
+    /// Gateways that clients ask in turn: 1 or 2.
+    pub gateways: u64,
     /// Where everything is put, and left; none for a temporary folder.
     pub folder: Option<PathBuf>,
 }
@@ -136,21 +140,29 @@ struct Provider {
 }
 
 async fn make(plan: &Plan, folder: &Path) -> Result<(), Error> {
-    let acts = schedule::draw(plan.seed, plan.length, plan.recorders);
+    let cast = Cast { recorders: plan.recorders, gateways: plan.gateways };
+    let acts = schedule::draw(plan.seed, plan.length, cast);
     let (listener, address) = stack::bind(0).await?;
     let provider = provide(plan.seed, listener);
     let (config, ports) = configuration::write(folder, address)?;
-    let second_recorder = (plan.recorders > 1).then_some(ports.second_recorder);
+    let seconds = Seconds {
+        recorder: (plan.recorders > 1).then_some(ports.second_recorder),
+        gateway: (plan.gateways > 1).then_some(ports.second_gateway_ops),
+    };
     let full = acts.iter().find(|act| matches!(act.deed, Deed::Fill(_))).map(|act| act.part);
-    let deployment = Deployment::prepare(folder, &config, full, second_recorder).await?;
+    let deployment = Deployment::prepare(folder, &config, full, seconds).await?;
     let step = Step::begin("starting every part as a process of its own");
     deployment.start().await?;
     step.done(format_args!("everything answers; seed {}", plan.seed));
     let mut tellers =
         BTreeMap::from([(Part::Gateway, config.gateway.ops_listen), (Part::Recorder, config.recorder.ops_listen)]);
-    tellers.extend(second_recorder.map(|address| (Part::SecondRecorder, address)));
+    tellers.extend(seconds.recorder.map(|address| (Part::SecondRecorder, address)));
+    tellers.extend(seconds.gateway.map(|address| (Part::SecondGateway, address)));
+    let mut gateways = vec![config.gateway.listen];
+    gateways.extend(seconds.gateway.map(|_| ports.second_gateway));
     let client = reqwest::Client::builder().no_proxy().build().map_err(stack::Error::Client)?;
-    let scene = Scene { plan, config: &config, deployment: &deployment, simulator: &provider.simulator };
+    let (deployment, simulator) = (&deployment, &provider.simulator);
+    let scene = Scene { plan, config: &config, gateways, deployment, simulator };
     let torment = scene.torment(&acts, Meter::new(client, tellers)).await;
     deployment.end().await;
     torment
@@ -175,6 +187,8 @@ fn provide(seed: u64, listener: tokio::net::TcpListener) -> Provider {
 struct Scene<'a> {
     plan: &'a Plan,
     config: &'a Config,
+    /// Where clients ask.
+    gateways: Vec<SocketAddr>,
     deployment: &'a Deployment,
     simulator: &'a Simulator,
 }
@@ -182,10 +196,10 @@ struct Scene<'a> {
 impl Scene<'_> {
     /// Does one run's acts under its load, and judges what came of it.
     async fn torment(&self, acts: &[Act], meter: Meter) -> Result<(), Error> {
-        let Self { plan, config, deployment, simulator } = *self;
+        let Self { plan, config, deployment, simulator, .. } = *self;
         let client = reqwest::Client::builder().no_proxy().build().map_err(stack::Error::Client)?;
         let torturer = Torturer { deployment, meter: &meter, deeds: RefCell::new(Deeds::default()) };
-        let load = Load::start(config.gateway.listen, &client, plan.seed, plan.clients);
+        let load = Load::start(&self.gateways, &client, plan.seed, plan.clients);
         torturer.run(acts, plan.length).await?;
         let step = Step::begin(format!("{} requests were sent; letting everything settle", load.begun()));
         let began = Instant::now();
@@ -202,6 +216,7 @@ impl Scene<'_> {
             opened: settled.opened,
             candidates: settled.candidates,
             uneven: settled.uneven,
+            totals: settled.totals,
             prices: Book::builtin()?,
         };
         let figures = Figures {
@@ -215,6 +230,7 @@ impl Scene<'_> {
             resent: meter.total(Count::Resent).await,
             dead_letters: settled.dead_letters.max(meter.total(Count::DeadLettered).await),
             lost: meter.total(Count::Lost).await,
+            damaged: meter.total(Count::Damaged).await,
             lag_seconds: settled.lag_seconds,
             settled_after_seconds: began.elapsed().as_secs_f64(),
             audit: settled.audit.clone(),

@@ -66,6 +66,11 @@ impl Process {
         }
     }
 
+    /// Whether it runs.
+    pub(super) fn is_running(&mut self) -> bool {
+        self.ended().is_none() && self.child.is_some()
+    }
+
     /// How it ended, if it has done so by itself.
     pub(super) fn ended(&mut self) -> Option<String> {
         let status = self.child.as_mut()?.try_wait().ok()??;

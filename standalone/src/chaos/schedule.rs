@@ -18,12 +18,20 @@ pub(super) enum Part {
     ClickHouse,
     /// Another `weir-recorder`, which shares the partitions with the first.
     SecondRecorder,
+    /// Another `weir-gateway`, with a ledger of its own.
+    SecondGateway,
+}
+
+/// How many there are of the parts of which there can be two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cast {
+    pub(super) recorders: u64,
+    pub(super) gateways: u64,
 }
 
 impl Part {
-    /// All of them; the last one is there only if there are two recorders.
-    pub(super) const ALL: [Self; 5] =
-        [Self::Gateway, Self::Recorder, Self::Nats, Self::ClickHouse, Self::SecondRecorder];
+    /// Those that one schedule is drawn for; the last one is there only if there are two recorders.
+    const DRAWN: [Self; 5] = [Self::Gateway, Self::Recorder, Self::Nats, Self::ClickHouse, Self::SecondRecorder];
 
     /// Its name.
     pub(super) const fn name(self) -> &'static str {
@@ -33,6 +41,7 @@ impl Part {
             Self::Nats => "nats-server",
             Self::ClickHouse => "ClickHouse",
             Self::SecondRecorder => "second recorder",
+            Self::SecondGateway => "second gateway",
         }
     }
 }
@@ -82,6 +91,9 @@ impl fmt::Display for Act {
             Deed::Kill(_) => write!(f, "killed, started again after {seconds:.1} s"),
             Deed::Freeze(_) => write!(f, "stopped, continued after {seconds:.1} s"),
             Deed::Wipe(_) => write!(f, "killed and wiped, started again after {seconds:.1} s"),
+            Deed::Fill(_) if *part == Part::Gateway => {
+                write!(f, "has a full disk for {seconds:.1} s, is killed and started again meanwhile")
+            }
             Deed::Fill(_) => write!(f, "has a full disk for {seconds:.1} s"),
         }
     }
@@ -96,8 +108,8 @@ const FILLED: [Part; 3] = [Part::Nats, Part::ClickHouse, Part::Gateway];
 
 /// Draws the acts of a run. NATS is wiped once and one disk filled once, both in the middle of the run; around that parts
 /// are killed and stopped, several at a time, but never one that is being dealt with already.
-pub(super) fn draw(seed: u64, length: Duration, recorders: u64) -> Vec<Act> {
-    let parts = Part::ALL.len() as u64 - u64::from(recorders < 2);
+pub(super) fn draw(seed: u64, length: Duration, cast: Cast) -> Vec<Act> {
+    let parts = Part::DRAWN.len() as u64 - u64::from(cast.recorders < 2);
     let mut random = Random::new(seed);
     let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX).max(10_000);
     let percent = |random: &mut Random, from: u64, to: u64| length_ms * (from + random.below(to - from)) / 100;
@@ -114,7 +126,7 @@ pub(super) fn draw(seed: u64, length: Duration, recorders: u64) -> Vec<Act> {
     let mut acts = vec![wipe, fill];
     let mut at = CALM_MS;
     while at < length_ms {
-        let part = Part::ALL[usize::try_from(random.below(parts)).unwrap_or(0) % Part::ALL.len()];
+        let part = Part::DRAWN[usize::try_from(random.below(parts)).unwrap_or(0) % Part::DRAWN.len()];
         let deed = match random.below(10) {
             0..6 => Deed::Kill(between(&mut random, 50, 4_000)),
             // Mostly shorter than the patience of its neighbours, sometimes longer.
@@ -127,7 +139,26 @@ pub(super) fn draw(seed: u64, length: Duration, recorders: u64) -> Vec<Act> {
         }
         at += 300 + random.below(3_500);
     }
+    if cast.gateways > 1 {
+        acts.extend(draw_second_gateway(seed, length_ms));
+    }
     acts.sort_by_key(|act| act.at);
+    acts
+}
+
+/// What is done to the second gateway. Drawn by itself, so that the others' acts are the same with and without it.
+fn draw_second_gateway(seed: u64, length_ms: u64) -> Vec<Act> {
+    let mut random = Random::new(seed ^ 0x5ec0_9d6a_7e3a_11ed);
+    let mut acts = Vec::new();
+    let mut at = CALM_MS + random.below(6_000);
+    while at < length_ms {
+        let deed = match random.below(3) {
+            0 => Deed::Freeze(between(&mut random, 200, 4_000)),
+            _ => Deed::Kill(between(&mut random, 50, 4_000)),
+        };
+        acts.push(act(at, Part::SecondGateway, deed));
+        at += 4_000 + REST_MS + random.below(12_000);
+    }
     acts
 }
 
@@ -157,8 +188,12 @@ mod tests {
     #[test]
     fn a_seed_gives_the_same_acts_again_and_another_one_others() {
         let length = Duration::from_secs(180);
-        assert_eq!(draw(7, length, 1), draw(7, length, 1));
-        assert_ne!(draw(7, length, 1), draw(8, length, 1));
+        let cast = |recorders, gateways| Cast { recorders, gateways };
+        assert_eq!(draw(7, length, cast(1, 2)), draw(7, length, cast(1, 2)));
+        assert_ne!(draw(7, length, cast(1, 1)), draw(8, length, cast(1, 1)));
+        let mut with_two = draw(7, length, cast(2, 2));
+        with_two.retain(|act| act.part != Part::SecondGateway);
+        assert_eq!(with_two, draw(7, length, cast(2, 1)), "a second gateway changes nothing for the others");
     }
 
     #[test]
@@ -166,9 +201,10 @@ mod tests {
         let mut filled = BTreeSet::new();
         for seed in 0..300 {
             for length in [25, 180] {
-                let recorders = 1 + seed % 2;
-                let acts = draw(seed, Duration::from_secs(length), recorders);
-                assert!(recorders == 2 || acts.iter().all(|act| act.part != Part::SecondRecorder));
+                let cast = Cast { recorders: 1 + seed % 2, gateways: 1 + seed / 2 % 2 };
+                let acts = draw(seed, Duration::from_secs(length), cast);
+                assert!(cast.recorders == 2 || acts.iter().all(|act| act.part != Part::SecondRecorder));
+                assert_eq!(cast.gateways == 2, acts.iter().any(|act| act.part == Part::SecondGateway));
                 let count = |of: fn(&Deed) -> bool| acts.iter().filter(|act| of(&act.deed)).count();
                 assert_eq!(count(|deed| matches!(deed, Deed::Wipe(_))), 1);
                 assert_eq!(count(|deed| matches!(deed, Deed::Fill(_))), 1);

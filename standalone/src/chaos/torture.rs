@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Error;
 use super::deployment::Deployment;
 use super::meter::Meter;
+use super::process::Process;
 use super::schedule::{Act, Deed, Part};
 use crate::terminal;
 
@@ -115,7 +116,9 @@ impl Torturer<'_> {
                 return Ok(());
             }
             Ok(disk) => {
-                disk.fill(time).await.map_err(|cause| Error::Disk { what: "fill", part: part.name(), cause })?
+                let (filled, killed) = tokio::join!(disk.fill(time), self.kill_on_full_disk(part, &mut process, time));
+                filled.map_err(|cause| Error::Disk { what: "fill", part: part.name(), cause })?;
+                killed?;
             }
         }
         *self.deeds.borrow_mut().fills.entry(part).or_default() += 1;
@@ -124,7 +127,27 @@ impl Torturer<'_> {
             process.kill();
             drop(process);
             self.deployment.start_part(part).await?;
+        } else if part == Part::Gateway {
+            // One that has given up is not about to do so any more.
+            sleep(LOOK_EVERY).await;
+            if !process.is_running() {
+                drop(process);
+                self.deployment.start_part(part).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// A gateway is killed while its ledger's disk is full, and started again at once: it has to settle what was open from
+    /// a ledger to which nothing can be added.
+    async fn kill_on_full_disk(&self, part: Part, process: &mut Process, time: Duration) -> Result<(), Error> {
+        if part != Part::Gateway {
+            return Ok(());
+        }
+        sleep(time / 3).await;
+        self.meter.end_life(part, || process.kill()).await;
+        *self.deeds.borrow_mut().kills.entry(part).or_default() += 1;
+        process.start()?;
         Ok(())
     }
 }

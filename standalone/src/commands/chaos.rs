@@ -27,6 +27,9 @@ pub(super) struct Arguments {
     /// Recorders that share the partitions.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=2))]
     recorders: u64,
+    /// Gateways that clients ask in turn.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=2))]
+    gateways: u64,
     /// Put everything into this folder, logs included, and leave it there.
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -49,6 +52,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         seed: arguments.seed.unwrap_or_else(|| Uuid::now_v7().as_u64_pair().1 % 1_000_000_000),
         clients: arguments.clients.clamp(1, 64),
         recorders: arguments.recorders,
+        gateways: arguments.gateways,
         folder: arguments.folder,
     };
     chaos::run(&plan, &stop::token()?).await.map_err(|error| Failure::Failed(error.to_string()))

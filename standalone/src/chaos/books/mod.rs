@@ -9,6 +9,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::load::Sent;
+use super::totals::Pair;
 use crate::demo::accounting::{Check, Counts, counts_of, list_price};
 use crate::simulate::{Answer, Ending};
 
@@ -69,6 +70,8 @@ pub(super) struct Books {
     pub(super) candidates: Copies,
     /// Requests whose rows in `candidates` are not as many as their attempts.
     pub(super) uneven: u64,
+    /// The same sums from rows, rollups and the API.
+    pub(super) totals: Vec<Pair>,
     pub(super) prices: Book,
 }
 
@@ -82,6 +85,7 @@ impl Books {
         checks.extend(index.of_answers(&mut differences));
         checks.extend(index.of_orphans(&mut differences));
         checks.extend(index.of_sums());
+        checks.extend(self.totals.iter().map(|pair| Check::new(pair.what, pair.rows, pair.found)));
         (checks, differences)
     }
 

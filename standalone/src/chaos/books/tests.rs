@@ -3,6 +3,7 @@
 use schemas::usage::Usage;
 
 use super::*;
+use crate::chaos::totals::Total;
 
 fn prices() -> Book {
     let text = r#"
@@ -66,6 +67,9 @@ fn row(number: u64, outcome: Outcome, output: Option<u64>) -> Row {
     }
 }
 
+const ROLLUP: &str = "sums of requests = usage_1m";
+const TOTAL: Total = Total { counted: 2, input_tokens: 200, output_tokens: 43, cost_usd: Pico(7) };
+
 fn orphan(number: u64, output: Option<u64>) -> Row {
     Row { error_class: "gateway_died".to_owned(), cost_usd: None, ..row(number, Outcome::Interrupted, output) }
 }
@@ -92,6 +96,7 @@ fn books() -> Books {
         opened: vec![Uuid::from_u128(1), Uuid::from_u128(2)],
         candidates: Copies { rows: 2, events: 2 },
         uneven: 0,
+        totals: vec![Pair { what: ROLLUP, rows: TOTAL, found: TOTAL }],
         prices: prices(),
     }
 }
@@ -143,6 +148,12 @@ fn one_token_and_the_last_digit_are_noticed() {
     assert_eq!(token, [BILLED, "output tokens, provider = rows"]);
     let digit = failing(|books| books.rows[0].cost_usd = Some(Pico(500_000_001)));
     assert_eq!(digit, [BILLED, "US dollars, list prices of what was served = rows"]);
+}
+
+#[test]
+fn a_rollup_that_says_something_else_is_noticed() {
+    assert_eq!(failing(|books| books.totals[0].found.cost_usd = Pico(8)), [ROLLUP]);
+    assert_eq!(failing(|books| books.totals[0].found.counted = 1), [ROLLUP]);
 }
 
 #[test]
