@@ -1,10 +1,15 @@
 //! The breaker of a target (R26): too many failures among the last results open it; probes, one at a time, close it.
+//!
+//! How long it waits from one probe to the next depends on what they cost their callers. One that fails at once costs next
+//! to nothing, as another candidate answers in its place: so a target that fails like that is asked often enough to be
+//! back within half a minute once it is well. One that is silent costs its caller that wait, and such a target is asked
+//! ever more rarely.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::BreakerState;
 use super::word::Shut;
+use super::{BreakerState, Cost};
 
 /// Results that are looked at.
 const WINDOW_RESULTS: usize = 20;
@@ -12,12 +17,15 @@ const WINDOW_RESULTS: usize = 20;
 const WINDOW_AGE: Duration = Duration::from_secs(300);
 /// Fewer results say nothing.
 const RESULTS_MIN: usize = 5;
-/// From the first opening to its first probe; doubled each time the probes fail.
-const RECOVERY: Duration = Duration::from_secs(30);
-const RECOVERY_MAX: Duration = Duration::from_secs(300);
+/// From one probe to the next, where they fail at once. With the fourteen seconds that the last of eight gateways leaves
+/// to the others it makes less than half a minute.
+const QUICK: Duration = Duration::from_secs(15);
+/// The same where they cost their callers something; doubled each time the probes fail (R26).
+const SLOW: Duration = Duration::from_secs(30);
+const SLOW_MAX: Duration = Duration::from_secs(300);
 /// Probes that must succeed to close the breaker.
 const SUCCESSES_TO_CLOSE: u8 = 3;
-/// Probes that must fail to double the recovery time.
+/// Probes that must fail to double the time between slow ones, and to forget those that succeeded.
 const FAILURES_TO_REOPEN: u8 = 2;
 /// One bad result in so many is a strain: others of the same priority are asked first.
 const STRAINED_SHARE: usize = 5;
@@ -46,8 +54,8 @@ enum Answer {
 struct Recovery {
     /// Time from one probe to the next, unless the first succeeds earlier.
     interval: Duration,
-    /// Before then nobody is let through. A probe moves it on at its start, so that one that hangs, or is never judged,
-    /// neither lets a second one through within the interval nor shuts the target for ever.
+    /// Before then nobody is let through. A probe moves it on at its start, so that one that hangs neither lets a second
+    /// one through so soon nor shuts the target for ever.
     next_probe: Instant,
     has_probed: bool,
     /// The last probe was this gateway's and succeeded: it need not let others go first any more.
@@ -61,6 +69,18 @@ impl Recovery {
         Self { interval, next_probe, has_probed: false, is_ours: false, successes: 0, failures: 0 }
     }
 
+    /// After a probe that failed, and is not enough to begin anew.
+    fn put_off(&mut self, pass: Pass, cost: Cost, now: Instant) {
+        self.interval = match cost {
+            Cost::Little => QUICK,
+            Cost::Much => self.interval.max(SLOW),
+        };
+        // What another probe has moved on meanwhile stays so.
+        let is_own = pass.probe.is_some_and(|probe| probe.holds_until == self.next_probe);
+        let next_probe = pass.counts_from(cost, now) + self.interval;
+        self.next_probe = if is_own { next_probe } else { next_probe.max(self.next_probe) };
+    }
+
     fn opens(&self, patience: Duration) -> Instant {
         if self.is_ours { self.next_probe } else { self.next_probe + patience }
     }
@@ -70,7 +90,28 @@ impl Recovery {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass {
     generation: u64,
-    pub(super) is_probe: bool,
+    probe: Option<Probe>,
+}
+
+/// When a probe was let through, and until when no other one is because of it.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    begun: Instant,
+    holds_until: Instant,
+}
+
+impl Pass {
+    pub(super) fn is_probe(self) -> bool {
+        self.probe.is_some()
+    }
+
+    /// Where the interval after a failure begins: with the probe itself if that was quick.
+    fn counts_from(self, cost: Cost, now: Instant) -> Instant {
+        match (cost, self.probe) {
+            (Cost::Little, Some(probe)) => probe.begun,
+            (Cost::Little, None) | (Cost::Much, _) => now,
+        }
+    }
 }
 
 /// What a result did to the breaker.
@@ -103,16 +144,18 @@ impl Breaker {
 
     /// Lets somebody through, after [`Self::check`].
     pub(super) fn pass(&mut self, now: Instant) -> Pass {
-        let is_probe = match &mut self.state {
-            State::Closed(_) => false,
+        let probe = match &mut self.state {
+            State::Closed(_) => None,
             State::Open(recovery) => {
-                recovery.next_probe = now + recovery.interval;
+                // Whether it will be a slow one nobody knows yet.
+                let holds_until = now + recovery.interval.max(SLOW);
+                recovery.next_probe = holds_until;
                 recovery.has_probed = true;
                 recovery.is_ours = false;
-                true
+                Some(Probe { begun: now, holds_until })
             }
         };
-        Pass { generation: self.generation, is_probe }
+        Pass { generation: self.generation, probe }
     }
 
     pub(super) fn succeeded(&mut self, pass: Pass, now: Instant) -> Option<Change> {
@@ -138,7 +181,8 @@ impl Breaker {
         }
     }
 
-    pub(super) fn failed(&mut self, pass: Pass, now: Instant) -> Option<Change> {
+    /// `cost` is what the failure cost its caller.
+    pub(super) fn failed(&mut self, pass: Pass, cost: Cost, now: Instant) -> Option<Change> {
         if pass.generation != self.generation {
             return None;
         }
@@ -148,20 +192,37 @@ impl Breaker {
                 if window.len() < RESULTS_MIN || bad(window) * 2 < window.len() {
                     return None;
                 }
-                RECOVERY
+                match cost {
+                    Cost::Little => QUICK,
+                    Cost::Much => SLOW,
+                }
             }
             State::Open(recovery) => {
                 recovery.failures += 1;
                 if recovery.failures < FAILURES_TO_REOPEN {
-                    recovery.next_probe = recovery.next_probe.max(now + recovery.interval);
+                    recovery.put_off(pass, cost, now);
                     return None;
                 }
-                (recovery.interval * 2).min(RECOVERY_MAX)
+                match cost {
+                    Cost::Little => QUICK,
+                    Cost::Much => (recovery.interval * 2).clamp(SLOW, SLOW_MAX),
+                }
             }
         };
         self.generation += 1;
-        self.state = State::Open(Recovery::new(now + interval, interval));
+        self.state = State::Open(Recovery::new(pass.counts_from(cost, now) + interval, interval));
         Some(Change::Opened(interval))
+    }
+
+    /// What was let through is over. A probe that nobody judged (its caller left, or was wrong) holds up no other for
+    /// longer than the interval.
+    pub(super) fn ended(&mut self, pass: Pass) {
+        if let State::Open(recovery) = &mut self.state
+            && let Some(probe) = pass.probe.filter(|probe| recovery.next_probe == probe.holds_until)
+            && pass.generation == self.generation
+        {
+            recovery.next_probe = probe.begun + recovery.interval;
+        }
     }
 
     /// Until when nobody is let through, and the interval of the probes, unless it is closed.
@@ -174,7 +235,7 @@ impl Breaker {
 
     /// Does as another gateway's breaker. What was let through before is judged no more if that opens or closes this one.
     pub(super) fn obey(&mut self, order: Option<Shut>) {
-        let order = order.map(|(until, interval)| (until, interval.clamp(RECOVERY, RECOVERY_MAX)));
+        let order = order.map(|(until, interval)| (until, interval.clamp(QUICK, SLOW_MAX)));
         match (&mut self.state, order) {
             (State::Closed(_), None) => {}
             (State::Open(recovery), Some((until, interval))) => {

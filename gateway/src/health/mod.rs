@@ -21,6 +21,8 @@ mod word;
 mod tests;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod outages;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -87,6 +89,18 @@ struct Ask {
     patience: Duration,
     claim: Claim,
 }
+
+/// What a failure cost its caller, before anybody else could answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cost {
+    /// Next to nothing: it came at once.
+    Little,
+    /// A wait, or the answer.
+    Much,
+}
+
+/// A failure that comes within this time costs little: about what the first token takes anyway.
+const QUICK_FAILURE: Duration = Duration::from_secs(2);
 
 /// What a provider said when it last failed. Its words were for another client, and are not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -279,9 +293,19 @@ impl Slot {
         self.watched.log(change);
     }
 
-    /// The provider is at fault.
+    /// The provider is at fault, and somebody else may still answer.
     pub fn failed(self, fault: Fault, now: Instant) {
-        let change = self.watched.judge(self.origin, now, |target| target.failed(self.pass, fault, now));
+        let is_quick = now.saturating_duration_since(self.pass.admitted) < QUICK_FAILURE;
+        self.judge_failed((fault, if is_quick { Cost::Little } else { Cost::Much }), now);
+    }
+
+    /// The provider is at fault, and its caller has lost the answer, which nobody else can give any more.
+    pub fn broke(self, fault: Fault, now: Instant) {
+        self.judge_failed((fault, Cost::Much), now);
+    }
+
+    fn judge_failed(&self, failure: (Fault, Cost), now: Instant) {
+        let change = self.watched.judge(self.origin, now, |target| target.failed(self.pass, failure, now));
         self.watched.log(change);
     }
 
@@ -293,7 +317,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.watched.lock().release();
+        self.watched.change(self.origin, |target| target.release(self.pass));
     }
 }
 

@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::refusal::Refusal;
 use super::snapshot::Condition;
 use super::word::{Journal, Known, Moment, Shared};
-use super::{Ask, Said, SkipReason, Skipped};
+use super::{Ask, Cost, Said, SkipReason, Skipped};
 
 #[derive(Debug)]
 pub(super) struct Target {
@@ -25,14 +25,14 @@ pub(super) struct Target {
 /// What a request that was admitted shows again at its end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pass {
-    admitted: Instant,
+    pub(super) admitted: Instant,
     breaker: breaker::Pass,
     tries_key: bool,
 }
 
 impl Pass {
     pub(super) fn is_probe(self) -> bool {
-        self.breaker.is_probe || self.tries_key
+        self.breaker.is_probe() || self.tries_key
     }
 }
 
@@ -103,11 +103,11 @@ impl Target {
         closed.or(enabled).or(raised)
     }
 
-    /// At the end of a bad answer, before its slot is released.
-    pub(super) fn failed(&mut self, pass: Pass, fault: Fault, now: Instant) -> Option<Change> {
+    /// At the end of a bad answer, before its slot is released. `cost` is what it cost its caller.
+    pub(super) fn failed(&mut self, pass: Pass, (fault, cost): (Fault, Cost), now: Instant) -> Option<Change> {
         self.concurrency.judged(false);
         match fault {
-            Fault::Provider => self.breaker.failed(pass.breaker, now).map(Change::from),
+            Fault::Provider => self.breaker.failed(pass.breaker, cost, now).map(Change::from),
             Fault::KeyRefused => self.refusal.refused(pass.admitted, now).map(|interval| Change::Disabled { interval }),
             Fault::RateLimited(limit) => {
                 self.cooldown.limited(limit, pass.admitted, now);
@@ -117,8 +117,10 @@ impl Target {
         }
     }
 
-    pub(super) fn release(&mut self) {
+    /// At the very end, judged or not.
+    pub(super) fn release(&mut self, pass: Pass) {
         self.concurrency.release();
+        self.breaker.ended(pass.breaker);
     }
 
     pub(super) fn note(&mut self, said: Said) {

@@ -47,6 +47,13 @@ impl Bench {
         (0..times).for_each(|_| self.admit().unwrap().failed(fault, self.now));
     }
 
+    /// One failure after half a minute of silence.
+    fn fail_slowly(&mut self) {
+        let slot = self.admit().unwrap();
+        self.wait(30 * SECOND);
+        slot.failed(Fault::Provider, self.now);
+    }
+
     /// Why nobody is admitted, and for how long.
     fn skipped(&self) -> (SkipReason, Option<Duration>) {
         let skipped = self.admit().unwrap_err();
@@ -89,7 +96,7 @@ fn opens_at_five_results_of_which_half_failed() {
     assert_eq!(bench.snapshot().breaker, BreakerState::Closed, "four results say nothing");
     bench.fail(Fault::Provider, 1);
     assert_eq!(bench.snapshot().breaker, BreakerState::Open);
-    bench.is_open_for(30 * SECOND);
+    bench.is_open_for(15 * SECOND);
 
     let bench = Bench::new(0);
     bench.succeed(5);
@@ -138,39 +145,109 @@ fn closes_after_three_probes_that_succeed_one_after_the_other() {
     assert_eq!(bench.snapshot().breaker, BreakerState::Closed, "what was before it opened is forgotten");
 }
 
-#[test]
-fn doubles_its_time_each_time_two_probes_fail() {
+/// A bench whose breaker was opened by silence.
+fn silent() -> Bench {
     let mut bench = Bench::new(0);
-    bench.fail(Fault::Provider, 5);
+    bench.fail(Fault::Provider, 4);
+    bench.fail_slowly();
+    bench
+}
+
+#[test]
+fn doubles_its_time_each_time_two_probes_that_cost_their_callers_a_wait_have_failed() {
+    let mut bench = silent();
     for interval_s in [30, 60, 120, 240, 300, 300] {
         let interval = interval_s * SECOND;
         bench.is_open_for(interval);
         bench.wait(interval);
-        bench.fail(Fault::Provider, 1);
+        bench.fail_slowly();
         bench.is_open_for(interval);
         assert_eq!(bench.snapshot().breaker, BreakerState::HalfOpen);
         bench.wait(interval);
-        bench.fail(Fault::Provider, 1);
+        bench.fail_slowly();
         assert_eq!(bench.snapshot().breaker, BreakerState::Open);
     }
     bench.wait(300 * SECOND);
     bench.succeed(3);
     bench.fail(Fault::Provider, 5);
+    bench.is_open_for(15 * SECOND);
+}
+
+#[test]
+fn keeps_its_time_as_long_as_probes_fail_at_once_and_returns_to_it_when_they_do_again() {
+    let mut bench = Bench::new(0);
+    bench.fail(Fault::Provider, 5);
+    for _ in 0..100 {
+        bench.is_open_for(15 * SECOND);
+        bench.wait(15 * SECOND);
+        let probe = bench.admit().unwrap();
+        bench.wait(Duration::from_millis(1999));
+        probe.failed(Fault::Provider, bench.now);
+        bench.is_open_for(Duration::from_millis(13_001));
+        bench.wait(Duration::from_millis(13_001));
+        bench.fail(Fault::Provider, 1);
+    }
+    // Then it is silent, for a long time.
+    for _ in 0..10 {
+        bench.wait(300 * SECOND);
+        bench.fail_slowly();
+    }
+    bench.is_open_for(300 * SECOND);
+    bench.wait(300 * SECOND);
+    bench.fail(Fault::Provider, 1);
+    bench.is_open_for(15 * SECOND);
+    bench.wait(15 * SECOND);
+    bench.fail_slowly();
     bench.is_open_for(30 * SECOND);
 }
 
 #[test]
-fn lets_no_second_probe_through_while_one_hangs_or_after_one_that_nobody_judged() {
+fn an_answer_that_breaks_is_a_loss_to_its_caller_however_soon() {
+    let mut bench = Bench::new(0);
+    bench.fail(Fault::Provider, 4);
+    for interval_s in [30, 30, 60, 60, 120] {
+        bench.admit().unwrap().broke(Fault::Provider, bench.now);
+        bench.is_open_for(interval_s * SECOND);
+        bench.wait(interval_s * SECOND);
+    }
+}
+
+#[test]
+fn lets_no_second_probe_through_while_one_hangs() {
     let mut bench = Bench::new(0);
     bench.fail(Fault::Provider, 5);
     bench.wait(30 * SECOND);
-    let hanging = bench.admit().unwrap();
+    let _hanging = bench.admit().unwrap();
     bench.wait(29 * SECOND);
-    bench.is_open_for(SECOND);
-    drop(hanging);
     bench.is_open_for(SECOND);
     bench.wait(SECOND);
     assert!(bench.admit().unwrap().is_probe(), "a probe without a verdict does not shut the target for ever");
+}
+
+#[test]
+fn a_probe_that_nobody_judged_holds_up_the_next_one_for_the_interval_and_no_longer() {
+    for fault in [None, Some(Fault::KeyRefused), Some(limited(LimitKind::Requests, Some(SECOND)))] {
+        let mut bench = Bench::new(0);
+        bench.fail(Fault::Provider, 5);
+        bench.wait(15 * SECOND);
+        let probe = bench.admit().unwrap();
+        bench.is_open_for(30 * SECOND);
+        bench.wait(SECOND);
+        match fault {
+            None => drop(probe),
+            Some(fault) => probe.failed(fault, bench.now),
+        }
+        assert_eq!(bench.snapshot().probe_in_ms, Some(14_000), "{fault:?}");
+    }
+    // But what another one has moved on stays so.
+    let mut bench = Bench::new(0);
+    bench.fail(Fault::Provider, 5);
+    bench.wait(15 * SECOND);
+    let first = bench.admit().unwrap();
+    bench.wait(30 * SECOND);
+    let _second = bench.admit().unwrap();
+    drop(first);
+    bench.is_open_for(30 * SECOND);
 }
 
 #[test]
@@ -193,8 +270,8 @@ fn results_of_requests_from_before_it_opened_count_no_more() {
     bench.wait(10 * SECOND);
     old.drain(..3).for_each(|slot| slot.succeeded(bench.now));
     old.pop().unwrap().failed(Fault::Provider, bench.now);
-    bench.is_open_for(20 * SECOND);
-    bench.wait(20 * SECOND);
+    bench.is_open_for(5 * SECOND);
+    bench.wait(5 * SECOND);
     bench.succeed(3);
     old.into_iter().for_each(|slot| slot.failed(Fault::Provider, bench.now));
     bench.fail(Fault::Provider, 4);
@@ -582,7 +659,7 @@ fn a_snapshot_survives_the_wire() {
     bench.fail(Fault::Provider, 5);
     let snapshot = bench.snapshot();
     let text = serde_json::to_string(&snapshot).unwrap();
-    assert!(text.contains(r#""breaker":"open","probe_in_ms":30000,"cooling_for_ms":null"#), "{text}");
+    assert!(text.contains(r#""breaker":"open","probe_in_ms":15000,"cooling_for_ms":null"#), "{text}");
     assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), snapshot);
 }
 
@@ -613,13 +690,10 @@ fn eight_threads_send_a_sick_key_one_probe_per_interval() {
     });
     let mut probes_ms = probes_ms.into_inner().unwrap();
     probes_ms.sort_unstable();
-    // Two at each interval of 30, 60, 120 and 240 s, then one every 300 s.
-    let expected = [30, 60, 120, 180, 300, 420, 660, 900, 1200];
-    let least_s = expected.into_iter().chain((0..).map(|n| 1500 + n * 300));
-    for (probe_ms, least_s) in probes_ms.iter().zip(least_s) {
-        assert!(*probe_ms >= least_s * 1000, "{probes_ms:?}");
+    for (probe_ms, nth) in probes_ms.iter().zip(1..) {
+        assert!(*probe_ms >= nth * 15_000, "{probes_ms:?}");
     }
-    assert!((15..=17).contains(&probes_ms.len()), "the key is looked after: {probes_ms:?}");
+    assert!((230..=240).contains(&probes_ms.len()), "the key is looked after: {probes_ms:?}");
 }
 
 // What is a fault, and of what kind.

@@ -226,8 +226,8 @@ fn eight_gateways_send_a_sick_key_one_probe_per_interval_and_find_it_well_again(
             }
         }
     }
-    // Two at each interval, which doubles: as many as one gateway alone would send.
-    assert_eq!(probes_s, [30, 60, 120, 180, 300, 420]);
+    // As many as one gateway alone would send.
+    assert_eq!(probes_s, (1..40).map(|nth| nth * 15).collect::<Vec<_>>());
     fleet.exchange();
     assert_eq!(fleet.states(), [BreakerState::Closed; 8]);
 }
@@ -238,7 +238,7 @@ fn a_probe_is_not_left_for_ever_to_who_has_nothing_to_send() {
     fleet.gateways.iter().enumerate().for_each(|(place, health)| health.take_turns(place));
     (0..5).for_each(|_| fleet.fail(0, Fault::Provider));
     fleet.exchange();
-    fleet.wait(Duration::from_secs(43));
+    fleet.wait(Duration::from_secs(28));
     assert_eq!(fleet.admit(7).unwrap_err(), SkipReason::BreakerOpen);
     fleet.wait(Duration::from_secs(1));
     // One after the other, with no further waiting once one has succeeded.
