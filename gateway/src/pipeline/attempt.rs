@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use schemas::events::Candidate;
@@ -25,6 +25,8 @@ pub(super) struct Call<'a> {
     pub(super) candidate: &'a crate::catalog::Candidate,
     pub(super) routed: &'a Routed,
     pub(super) operation: Operation,
+    /// How long it may be before the first content comes; as long as the request has where nobody else could answer.
+    pub(super) patience: Option<Duration>,
     pub(super) deadline: Instant,
 }
 
@@ -62,21 +64,8 @@ const ERROR_MAX_BYTES: usize = 1 << 20;
 /// Tries one candidate. `event` gets the figures of the try.
 pub(super) async fn attempt(call: &Call<'_>, event: &mut Candidate) -> Result<Answer, Failure> {
     let started = Instant::now();
-    let timeouts = &call.app.timeouts;
-    let stream = call.routed.peeked.stream;
-    // A plain answer comes when it is complete, which no first-byte limit can foresee.
-    let first_byte = if stream { started + timeouts.first_byte.0 } else { call.deadline };
-    let limit = first_byte.min(call.deadline);
-    let result = tokio::time::timeout_at(limit.into(), exchange(call, event, started)).await;
+    let result = exchange(call, event, started).await;
     event.duration_ms = millis(started.elapsed());
-    let result = result.unwrap_or_else(|_| {
-        let (class, waited) = if limit == call.deadline {
-            (ErrorClass::TotalTimeout, timeouts.total.0)
-        } else {
-            (ErrorClass::UpstreamTimeout, timeouts.first_byte.0)
-        };
-        Err(Failure::new(class, format!("the provider sent no content within {} s", waited.as_secs_f64())))
-    });
     result.map_err(|failure| {
         let unreadable = failure.reading.as_ref().map_or(0, |reading| reading.unreadable_events);
         call.app.metrics.events_unreadable(unreadable);
@@ -84,28 +73,53 @@ pub(super) async fn attempt(call: &Call<'_>, event: &mut Candidate) -> Result<An
     })
 }
 
+/// What may take as long as the first content may, and then the rest: of a stream up to its first content, which is the
+/// same to it; of a plain answer all that is left, for it comes in one go once it has begun.
 async fn exchange(call: &Call<'_>, event: &mut Candidate, started: Instant) -> Result<Answer, Failure> {
     let (request, hides_usage) = build(call)?;
-    let response = call.app.http.send(request).await.map_err(|error| Failure::unreachable(&error))?;
-    event.headers_ms = Some(millis(started.elapsed()));
-    let status = response.status();
-    event.status = Some(status.as_u16());
-    let (head, mut upstream) = response.into_parts();
-    let headers = head.headers;
-    let answer = if !status.is_success() {
-        Err(refused(call, event, status, headers, upstream).await)
-    } else {
-        let beginning = if call.routed.peeked.stream { beginning(&mut upstream).await? } else { Bytes::new() };
-        if call.routed.peeked.stream && !is_plain(call, &headers, &beginning) {
-            let reader = StreamReader::new(call.candidate.target.format, hides_usage);
-            let opened = Box::new(Opened { status, headers, held: VecDeque::new(), reader, upstream });
-            stream(call, event, beginning, opened).await
-        } else {
-            whole(call, event, Arrived { status, headers, beginning, upstream }).await
-        }
+    let patience = call.patience.map_or(call.deadline, |patience| (started + patience).min(call.deadline));
+    let begun = async {
+        let response = call.app.http.send(request).await.map_err(|error| Failure::unreachable(&error))?;
+        event.headers_ms = Some(millis(started.elapsed()));
+        event.status = Some(response.status().as_u16());
+        Arrived::begun(response).await
     };
-    event.first_content_ms = answer.is_ok().then(|| millis(started.elapsed()));
+    let arrived = within(call, patience, begun).await?;
+    let limit = if call.routed.peeked.stream { patience } else { call.deadline };
+    let answer = within(call, limit, read(call, event, arrived, hides_usage)).await?;
+    event.first_content_ms = Some(millis(started.elapsed()));
+    Ok(answer)
+}
+
+/// Reads what has arrived, as far as it must be known before anything goes to the client.
+async fn read(call: &Call<'_>, event: &mut Candidate, arrived: Arrived, hides_usage: bool) -> Result<Answer, Failure> {
+    let status = arrived.status;
+    let answer = if !status.is_success() {
+        Err(refused(call, event, arrived).await)
+    } else if call.routed.peeked.stream && !is_plain(call, &arrived.headers, &arrived.beginning) {
+        let Arrived { status, headers, beginning, upstream } = arrived;
+        let reader = StreamReader::new(call.candidate.target.format, hides_usage);
+        let opened = Box::new(Opened { status, headers, held: VecDeque::new(), reader, upstream });
+        stream(call, event, beginning, opened).await
+    } else {
+        whole(call, event, arrived).await
+    };
     answer.map_err(|failure| Failure { status: Some(status), ..failure })
+}
+
+/// The same, unless its time is up before.
+async fn within<T>(
+    call: &Call<'_>,
+    limit: Instant,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::time::timeout_at(limit.into(), work).await.unwrap_or_else(|_| {
+        let (class, waited) = match call.patience {
+            Some(patience) if limit < call.deadline => (ErrorClass::UpstreamTimeout, patience),
+            Some(_) | None => (ErrorClass::TotalTimeout, call.app.timeouts.total.0),
+        };
+        Err(Failure::new(class, format!("the provider sent no content within {} s", waited.as_secs_f64())))
+    })
 }
 
 /// The request to the provider: the client's, with our key instead of its own.
@@ -136,14 +150,12 @@ fn address(call: &Call<'_>) -> Option<Uri> {
 }
 
 /// An error status, with the provider's words.
-async fn refused(
-    call: &Call<'_>,
-    event: &mut Candidate,
-    status: StatusCode,
-    headers: HeaderMap,
-    upstream: Body,
-) -> Failure {
-    let body = collect(upstream, ERROR_MAX_BYTES, &call.app.timeouts.idle.0).await.unwrap_or_default();
+async fn refused(call: &Call<'_>, event: &mut Candidate, arrived: Arrived) -> Failure {
+    let Arrived { status, headers, beginning, upstream } = arrived;
+    let idle = call.app.timeouts.idle.0;
+    // All of it in that time: it only says why.
+    let body = tokio::time::timeout(idle, collect((beginning, upstream), ERROR_MAX_BYTES, idle)).await;
+    let body = body.ok().and_then(Result::ok).unwrap_or_default();
     event.response_bytes = body.len() as u64;
     let error = formats::read_error(call.candidate.target.format, status.as_u16(), &body);
     let class = match status.as_u16() {
@@ -164,6 +176,15 @@ struct Arrived {
     headers: HeaderMap,
     beginning: Bytes,
     upstream: Body,
+}
+
+impl Arrived {
+    async fn begun(response: Response<Body>) -> Result<Self, Failure> {
+        let (head, mut upstream) = response.into_parts();
+        // An error status says enough: its words are waited for, but not so long.
+        let beginning = if head.status.is_success() { beginning(&mut upstream).await? } else { Bytes::new() };
+        Ok(Self { status: head.status, headers: head.headers, beginning, upstream })
+    }
 }
 
 /// The first bytes of a body up to one that is not white space: some providers send blanks while they think.
@@ -192,8 +213,7 @@ fn is_plain(call: &Call<'_>, headers: &HeaderMap, beginning: &[u8]) -> bool {
 /// A plain answer.
 async fn whole(call: &Call<'_>, event: &mut Candidate, arrived: Arrived) -> Result<Answer, Failure> {
     let Arrived { status, headers, beginning, upstream } = arrived;
-    let rest = collect(upstream, WHOLE_MAX_BYTES, &call.app.timeouts.total.0).await?;
-    let body = if beginning.is_empty() { rest } else { join(vec![beginning, rest]) };
+    let body = collect((beginning, upstream), WHOLE_MAX_BYTES, call.app.timeouts.idle.0).await?;
     event.response_bytes = body.len() as u64;
     let reading = match call.operation {
         Operation::Generate => formats::read_body(call.candidate.target.format, &body),
@@ -305,25 +325,22 @@ async fn collect_rest(opened: &mut Opened) -> Bytes {
     rest.freeze()
 }
 
-async fn collect(mut upstream: Body, max_bytes: usize, limit: &Duration) -> Result<Bytes, Failure> {
-    let reading = async {
-        let mut parts: Vec<Bytes> = Vec::new();
-        let mut length = 0;
-        while let Some(frame) = upstream.frame().await {
-            let frame = frame.map_err(|error| Failure::cut(&error))?;
-            let Ok(chunk) = frame.into_data() else { continue };
-            length += chunk.len();
-            if length > max_bytes {
-                let message = format!("the provider's answer is larger than {max_bytes} bytes");
-                return Err(Failure::new(ErrorClass::UpstreamInvalid, message));
-            }
-            parts.push(chunk);
+/// All of a body, of which this much is here. Once it has begun it is no more silent than a stream may be.
+async fn collect((beginning, mut upstream): (Bytes, Body), max_bytes: usize, idle: Duration) -> Result<Bytes, Failure> {
+    let mut length = beginning.len();
+    let mut parts: Vec<Bytes> = Some(beginning).filter(|beginning| !beginning.is_empty()).into_iter().collect();
+    loop {
+        let Ok(frame) = tokio::time::timeout(idle, upstream.frame()).await else {
+            return Err(Failure::new(ErrorClass::UpstreamTimeout, "the provider's answer stopped in the middle"));
+        };
+        let Some(frame) = frame else { return Ok(join(parts)) };
+        let Ok(chunk) = frame.map_err(|error| Failure::cut(&error))?.into_data() else { continue };
+        length += chunk.len();
+        if length > max_bytes {
+            let message = format!("the provider's answer is larger than {max_bytes} bytes");
+            return Err(Failure::new(ErrorClass::UpstreamInvalid, message));
         }
-        Ok(join(parts))
-    };
-    match tokio::time::timeout(*limit, reading).await {
-        Ok(result) => result,
-        Err(_) => Err(Failure::new(ErrorClass::UpstreamTimeout, "the provider's answer did not end in time")),
+        parts.push(chunk);
     }
 }
 

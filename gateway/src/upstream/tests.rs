@@ -23,6 +23,7 @@ fn client() -> Client {
     let timeouts = Timeouts {
         connect: seconds(5),
         first_byte: seconds(5),
+        plain_first_byte: seconds(5),
         idle: seconds(5),
         total: seconds(5),
         request_body: seconds(5),

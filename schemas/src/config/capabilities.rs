@@ -1,6 +1,7 @@
-//! `capabilities`, of endpoints, keys and routes.
+//! `capabilities`, of endpoints, keys and routes; `require_capabilities`, of clients.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer};
 
@@ -23,6 +24,32 @@ impl Capabilities {
     }
 }
 
+/// What requests need, whatever they look like: a capability by its name, or with `-` before it that they do not (R21).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requirement {
+    /// Of what.
+    pub capability: Capability,
+    /// Whether it is needed.
+    pub is_wanted: bool,
+}
+
+impl FromStr for Requirement {
+    /// What is wrong, for whoever wrote it.
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = text.strip_prefix('-');
+        let capability = name.unwrap_or(text).parse()?;
+        Ok(Self { capability, is_wanted: name.is_none() })
+    }
+}
+
+impl<'de> Deserialize<'de> for Requirement {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl<'de> Deserialize<'de> for Capabilities {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         BTreeSet::deserialize(deserializer).map(|known| Self(Some(known)))
@@ -40,6 +67,16 @@ mod tests {
             capabilities: Capabilities,
         }
         toml::from_str::<File>(text).map(|file| file.capabilities)
+    }
+
+    #[test]
+    fn a_requirement_is_a_name_or_its_denial() {
+        let said = |text: &str| text.parse::<Requirement>().map(|one| (one.capability, one.is_wanted));
+        assert_eq!(said("cache_1h"), Ok((Capability::Cache1h, true)));
+        assert_eq!(said("-context_1m"), Ok((Capability::Context1m, false)));
+        for wrong in ["", "-", "--cache_1h", "vision", "cache_1h "] {
+            assert!(said(wrong).unwrap_err().contains("is none of context_1m, cache_1h"), "{wrong}");
+        }
     }
 
     #[test]

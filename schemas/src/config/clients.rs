@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml::Value;
 
 use super::read::Section;
-use super::{Budget, SecretRef, Unpriced};
+use super::{Budget, Requirement, SecretRef, Unpriced};
 use crate::money::Pico;
 use crate::outcome::Format;
 
@@ -20,6 +20,8 @@ pub struct Client {
     pub models: Vec<String>,
     /// Globs over the names of formats.
     pub formats: Vec<String>,
+    /// What its requests need, or do not need, whatever they look like.
+    pub require_capabilities: Vec<Requirement>,
     /// What all of it may use.
     pub limits: RateLimits,
     /// What each of its users may use: `user_requests_per_minute` and so on.
@@ -62,6 +64,7 @@ impl Client {
             keys: read_keys(&mut section),
             models: section.or("models", vec!["*".to_owned()]),
             formats: read_formats(&mut section),
+            require_capabilities: section.or("require_capabilities", Vec::new()),
             limits: RateLimits {
                 requests_per_minute: section.or("requests_per_minute", 0),
                 tokens_per_minute: section.or("tokens_per_minute", 0),

@@ -104,7 +104,10 @@ pub struct Timeouts {
     pub connect: Span,
     /// From sending the request to the first content event, headers included (S85, W9).
     pub first_byte: Span,
-    /// Longest silence inside a stream (W9).
+    /// The same for an answer that is not streamed, which comes when it is complete: after it another endpoint is asked,
+    /// where there is one. Half of `total` unless it is set.
+    pub plain_first_byte: Span,
+    /// Longest silence inside an answer that has begun (W9).
     pub idle: Span,
     /// The whole request.
     pub total: Span,
@@ -152,16 +155,19 @@ impl Gateway {
 
 impl Timeouts {
     fn read(mut section: Section<'_>) -> Self {
+        let total = section.or("total", Span::secs(600));
         let timeouts = Self {
             connect: section.or("connect", Span::secs(10)),
             first_byte: section.or("first_byte", Span::secs(30)),
+            plain_first_byte: section.or("plain_first_byte", Span(total.0 / 2)),
             idle: section.or("idle", Span::secs(60)),
-            total: section.or("total", Span::secs(600)),
+            total,
             request_body: section.or("request_body", Span::secs(30)),
         };
         let all = [
             ("connect", timeouts.connect),
             ("first_byte", timeouts.first_byte),
+            ("plain_first_byte", timeouts.plain_first_byte),
             ("idle", timeouts.idle),
             ("total", timeouts.total),
             ("request_body", timeouts.request_body),

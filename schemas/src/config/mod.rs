@@ -22,7 +22,7 @@ mod analytics;
 
 pub use self::analytics::Analytics;
 pub use self::budget::{Budget, BudgetWindow, Unpriced};
-pub use self::capabilities::Capabilities;
+pub use self::capabilities::{Capabilities, Requirement};
 pub use self::clickhouse::ClickHouse;
 pub use self::clients::{Client, ClientKey, RateLimits, glob_matches};
 pub use self::gateway::{Capture, Drain, Gateway, LedgerFsync, OnLedgerFull, Smoothing, Timeouts};

@@ -93,6 +93,13 @@ impl<'a> Schedule<'a> {
         Some(Turn { index, attempt: place.rows, at })
     }
 
+    /// Who else may still be asked, at another endpoint that has not failed to answer so far.
+    pub(super) fn elsewhere(&self, turn: Turn) -> impl Iterator<Item = &'a Candidate> {
+        let endpoint = self.places.get(turn.index).map(|place| place.candidate.target.endpoint.as_str());
+        let others = self.places.iter().filter(move |place| Some(place.candidate.target.endpoint.as_str()) != endpoint);
+        others.filter(|place| self.may_be_asked(place) && !place.is_deferred).map(|place| place.candidate)
+    }
+
     /// The turn is being taken.
     pub(super) fn begun(&mut self, turn: Turn, now: Instant) {
         if let Some(place) = self.places.get_mut(turn.index) {
@@ -158,13 +165,16 @@ impl<'a> Schedule<'a> {
 
     /// Who has not been asked comes before who has, in the order of the candidates; then who may be asked soonest.
     fn first_in_line(&self, now: Instant) -> Option<usize> {
-        let line = self.places.iter().enumerate().filter(|(_, place)| place.is_open);
-        let line = line.filter(|(_, place)| place.tries == 0 || self.retries_left > 0);
+        let line = self.places.iter().enumerate().filter(|(_, place)| self.may_be_asked(place));
         let key = |index: usize, place: &Place<'_>| {
             let waits = self.earliest(place, now) > now;
             (place.tries > 0, place.is_deferred, waits.then(|| self.earliest(place, now)), index)
         };
         line.min_by_key(|(index, place)| key(*index, place)).map(|(index, _)| index)
+    }
+
+    fn may_be_asked(&self, place: &Place<'_>) -> bool {
+        place.is_open && (place.tries == 0 || self.retries_left > 0)
     }
 
     /// When a candidate may be asked, at the soonest.

@@ -124,6 +124,26 @@ fn who_is_silent_is_not_asked_again_while_there_is_another() {
 }
 
 #[test]
+fn who_could_answer_elsewhere_is_who_may_still_be_asked_there() {
+    let candidates = candidates(&[("a", 1, "m"), ("a", 1, "n"), ("b", 0, "m")]);
+    let start = Instant::now();
+    let mut schedule = Schedule::new(candidates.iter(), start + Duration::from_secs(60), 7);
+    let elsewhere = |schedule: &Schedule<'_>, turn| {
+        schedule.elsewhere(turn).map(|other| other.target.endpoint.clone()).collect::<Vec<_>>()
+    };
+    let first = schedule.next(start).unwrap();
+    assert_eq!(elsewhere(&schedule, first), ["b"], "another model at the same endpoint is nowhere else");
+    schedule.begun(first, start);
+    schedule.failed(first, Verdict::TryNext(Reason::Silent), None, start);
+    let other = schedule.next(start).unwrap();
+    assert_eq!((other.index, elsewhere(&schedule, other)), (2, vec![]), "the silent one is no hope");
+    schedule.begun(other, start);
+    schedule.failed(other, Verdict::TryNext(Reason::NotServedHere), None, start);
+    let last = schedule.next(start).unwrap();
+    assert_eq!((last.index, elsewhere(&schedule, last)), (1, vec![]), "who has failed for good will not answer");
+}
+
+#[test]
 fn a_refused_key_is_not_asked_for_another_model() {
     let refused = |name: &str, _| (name == "a").then_some((Verdict::TryNext(Reason::KeyRefused), None));
     assert_eq!(order(&play(&[("a", 2, "m"), ("a", 2, "n"), ("b", 2, "m")], refused)), [0, 2]);
