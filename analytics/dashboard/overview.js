@@ -271,7 +271,7 @@ async function providers(state, signal) {
     { name: "Tries", number: true, cell: (row) => count(row.attempts) },
     { name: "Failed", number: true, cell: (row) => count(row.failed) },
     { name: "Rate limited", number: true, cell: (row) => count(row.rate_limited) },
-    { name: "Skipped", number: true, title: "Passed over: resting after failures, full, or not able to serve the request", cell: (row) => count(row.skipped) },
+    { name: "Skipped", number: true, title: "Passed over: resting after failures, full, or without what the request needs", cell: (row) => count(row.skipped) },
     { name: "Headers p50", number: true, cell: ms("headers_ms_p50") },
     { name: "p95", number: true, cell: ms("headers_ms_p95") },
     { name: "First content p50", number: true, cell: ms("first_content_ms_p50") },

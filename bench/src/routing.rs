@@ -139,13 +139,14 @@ fn decide(shared: &Shared, client: &str, count: u64) {
     let conversation = Conversation { id: count % CONVERSATIONS, ..Conversation::default() };
     let mut turn = shared.affinity.turn((client, "m", Format::Anthropic), conversation, now);
     let (format, needs, held) = (Format::Anthropic, Needs::default(), turn.held());
-    let line = line(&shared.listed, &Ask { client, user: "", format, needs, held }, &shared.health, now);
+    let ask = Ask { client, user: "", format, needs, held, home: None };
+    let line = line(&shared.listed, &ask, &shared.health, now);
     let claim = if held.is_some() { Claim::Known } else { Claim::New };
     for (at, place) in line.fit.iter().enumerate() {
         let Some(id) = shared.listed.target_id(*place) else { continue };
         if let Admission::Admitted(slot) = shared.health.admit(id, claim, now) {
             slot.succeeded(now);
-            shared.listed.seed(*place).into_iter().for_each(|seed| turn.answered(seed, at));
+            shared.listed.identity(*place).into_iter().for_each(|who| turn.answered(who, at));
             return turn.settle(&shared.affinity, now);
         }
     }

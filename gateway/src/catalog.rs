@@ -1,6 +1,7 @@
 //! Which endpoints serve which model. Read-only after load.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -15,7 +16,7 @@ use url::Url;
 use crate::formats::{self, Wanted};
 use crate::health::TargetSpec;
 use crate::quote::{Quote, Quoted};
-use crate::routing::Abilities;
+use crate::routing::{Abilities, CANDIDATES_MAX, Identity};
 
 /// One endpoint with one of its keys, ready to be asked.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Target {
     /// Name of the key; empty for an endpoint without keys.
     pub(crate) key: String,
     pub(crate) format: Format,
+    /// Stands for the endpoint and the key, the same at every gateway.
+    pub(crate) account: u64,
     pub(crate) base_url: Url,
     pub(crate) secret: Option<Secret>,
     /// Headers of the configuration, added to every request.
@@ -59,18 +62,46 @@ pub(crate) struct Candidate {
     addresses: [OnceLock<Option<Uri>>; 3],
 }
 
-/// A model with its candidates, in order of priority.
+/// A model with its candidates.
 #[derive(Clone, Debug)]
 pub struct Listed {
     /// The canonical name.
     pub(crate) model: String,
+    /// By format, and then in order of priority.
     pub(crate) candidates: Vec<Candidate>,
+    /// In the order of the formats.
+    dialects: [Dialect; Format::ALL.len()],
+}
+
+/// What is known of a format before any request speaks it. Places are among all candidates of the model.
+#[derive(Clone, Debug, Default)]
+struct Dialect {
+    /// Those who speak it.
+    speaking: Range<usize>,
+    /// Of the others one for each endpoint and model, in order of priority, and no more than may stand in a line.
+    others: Vec<usize>,
 }
 
 impl Listed {
     fn new(model: String, mut candidates: Vec<Candidate>) -> Self {
-        candidates.sort_by_key(|candidate| candidate.priority);
-        Self { model, candidates }
+        candidates.sort_by_key(|candidate| (candidate.target.format, candidate.priority));
+        let mut dialects: [Dialect; Format::ALL.len()] = Default::default();
+        for (dialect, format) in dialects.iter_mut().zip(Format::ALL) {
+            *dialect = Dialect::of(*format, &candidates);
+        }
+        Self { model, candidates, dialects }
+    }
+
+    /// The candidates that speak a format, by priority, and the place of the first of them among all.
+    pub(crate) fn speaking(&self, format: Format) -> (usize, &[Candidate]) {
+        let speaking = self.dialects.get(format as usize).map(|dialect| dialect.speaking.clone()).unwrap_or_default();
+        (speaking.start, self.candidates.get(speaking).unwrap_or_default())
+    }
+
+    /// The endpoints that are left out because they speak another format, each with the model that it is asked for.
+    pub(crate) fn others(&self, format: Format) -> impl Iterator<Item = &Candidate> {
+        let others = self.dialects.get(format as usize).map(|dialect| dialect.others.as_slice()).unwrap_or_default();
+        others.iter().filter_map(|place| self.candidates.get(*place))
     }
 
     /// The place in [`crate::health::Health`] of the candidate in this place.
@@ -79,8 +110,22 @@ impl Listed {
     }
 
     /// What the candidate in this place is known by to [`crate::routing::Affinity`].
-    pub fn seed(&self, place: usize) -> Option<u64> {
-        self.candidates.get(place).map(|candidate| candidate.seed)
+    pub fn identity(&self, place: usize) -> Option<Identity> {
+        self.candidates.get(place).map(Candidate::identity)
+    }
+}
+
+impl Dialect {
+    fn of(format: Format, candidates: &[Candidate]) -> Self {
+        let begin = candidates.partition_point(|candidate| candidate.target.format < format);
+        let end = candidates.partition_point(|candidate| candidate.target.format <= format);
+        let mut others: Vec<(usize, &Candidate)> =
+            candidates.iter().enumerate().filter(|(_, candidate)| candidate.target.format != format).collect();
+        others.sort_by_key(|(_, candidate)| candidate.priority);
+        let mut seen = BTreeSet::new();
+        others.retain(|(_, other)| seen.insert((other.target.endpoint.as_str(), other.model_upstream.as_str())));
+        let others = others.into_iter().take(CANDIDATES_MAX).map(|(place, _)| place).collect();
+        Self { speaking: begin..end, others }
     }
 }
 
@@ -113,6 +158,10 @@ impl Candidate {
             abilities: Abilities::of([endpoint, key, route.map_or(&anything, |route| &route.capabilities)]),
             addresses: Default::default(),
         }
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { candidate: self.seed, account: self.target.account }
     }
 
     /// Where a request goes, without a query. `None` if that is no address that HTTP can have.
@@ -273,6 +322,7 @@ fn endpoint_targets(provider: &Provider, endpoint: &Endpoint, path: &str, mistak
         Target {
             id: 0,
             provider: provider.name.clone(),
+            account: affinity([endpoint.name.as_str(), &name]),
             endpoint: endpoint.name.clone(),
             key: name,
             format: endpoint.format,

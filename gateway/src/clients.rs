@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::hashed::Hashed;
+use crate::routing::Requirements;
 
 /// A client that a key was recognised as.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct Caller {
     pub(crate) tags: BTreeMap<String, String>,
     models: Vec<String>,
     formats: Vec<String>,
+    /// What its requests need, whatever they look like.
+    pub(crate) requirements: Requirements,
 }
 
 /// All clients, by the digest of their keys.
@@ -60,6 +63,10 @@ impl Clients {
                 tags: client.tags.clone(),
                 models: client.models.clone(),
                 formats: client.formats.clone(),
+                requirements: client
+                    .require_capabilities
+                    .iter()
+                    .fold(Requirements::default(), |all, one| all.and(*one)),
             });
         }
         if mistakes.is_empty() { Ok(Self { callers, keys }) } else { Err(Mistakes(mistakes)) }

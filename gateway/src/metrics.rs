@@ -16,6 +16,7 @@ use schemas::money::Pico;
 
 use crate::health::Snapshot;
 use crate::reload::Counts;
+use crate::routing;
 
 /// OpenTelemetry's bucket bounds for GenAI durations, in seconds.
 const DURATION_SECONDS: &[f64] =
@@ -66,6 +67,8 @@ pub struct Metrics {
     key_limit: IntGaugeVec,
     /// What became of changed configurations.
     pub(crate) reloads: Counts,
+    /// What became of conversations.
+    pub(crate) affinity: routing::Counts,
     overhead: Histogram,
     duration: HistogramVec,
     first_token: HistogramVec,
@@ -124,6 +127,7 @@ impl Metrics {
         };
         let metrics = Self {
             reloads: Counts::register(&registry)?,
+            affinity: routing::Counts::register(&registry)?,
             registry,
             models: ArcSwap::from_pointee(models),
             requests: counters("weir_requests_total", "Requests by outcome.", "outcome")?,

@@ -20,6 +20,8 @@ use tests::services::Gateway;
 const TOKENS: Tokens = Tokens { input: 11, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0, output: 5 };
 /// What the gateways promise each other.
 const SHARED_WITHIN: Duration = Duration::from_secs(1);
+/// What a loaded machine may take on top, and the questions whether it is known.
+const SLACK: Duration = Duration::from_secs(4);
 /// What a test on a loaded machine waits for before it gives up.
 const ARRIVAL: Duration = Duration::from_secs(60);
 
@@ -131,15 +133,16 @@ async fn a_key_that_dies_is_used_by_no_gateway_any_more() {
     fleet.ask(0).await;
     let died = Instant::now();
     fleet.all_show("weir_key_disabled", 1.0).await;
-    println!("known to the other gateway after {:?}; {SHARED_WITHIN:?} are promised", died.elapsed());
+    let known_after = died.elapsed();
+    assert!(known_after < SHARED_WITHIN + SLACK, "known to the other gateway after {known_after:?}");
     for gateway in [0, 1, 0, 1] {
         fleet.ask(gateway).await;
     }
     assert_eq!(fleet.asked(), 3, "one refusal is enough for all");
 }
 
-/// From one probe of a sick key to the next; it doubles at every other one.
-const PROBE_INTERVAL: Duration = Duration::from_secs(30);
+/// From one probe of a sick key to the next, while they fail at once.
+const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_gateways_send_a_sick_key_one_probe_per_interval_and_serve_everybody() {

@@ -28,6 +28,8 @@ const METRICS: &[(&str, &str, &str)] = &[
     ("gateway", "gen_ai_server_time_per_output_token_seconds", "histogram"),
     ("gateway", "weir_requests_total", "counter"),
     ("gateway", "weir_candidates_total", "counter"),
+    ("gateway", "weir_affinity_total", "counter"),
+    ("gateway", "weir_follow_ups_total", "counter"),
     ("gateway", "weir_active_streams", "gauge"),
     ("gateway", "weir_gateway_overhead_seconds", "histogram"),
     ("gateway", "weir_events_appended_total", "counter"),

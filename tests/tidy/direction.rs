@@ -10,7 +10,8 @@ const STAGES: &[&str] =
     &["accept", "authenticate", "receive", "models", "route", "limit", "attempt", "failover", "relay"];
 
 /// What every stage may name, and the one file that knows the order.
-const GROUND: &[&str] = &["mod", "account", "ending", "failure", "outliving", "receipt", "rejection", "tags", "tests"];
+const GROUND: &[&str] =
+    &["mod", "account", "considered", "ending", "failure", "outliving", "receipt", "rejection", "tags", "tests"];
 
 /// Where foreign code is called.
 const UNSAFE_ALLOWED: &str = "standalone/src/clickhouse/";

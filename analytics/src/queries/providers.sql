@@ -28,7 +28,8 @@ FROM (
         sumIf(c.candidates, c.verdict != 'skipped') AS tries,
         sumIf(c.candidates, c.verdict = 'succeeded') AS tries_succeeded,
         sumIf(c.candidates, c.verdict = 'failed') AS tries_failed,
-        sumIf(c.candidates, c.verdict = 'skipped') AS tries_skipped,
+        -- Whoever speaks another format was no candidate of the request.
+        sumIf(c.candidates, c.verdict = 'skipped' AND c.reason != 'speaks_other_format') AS tries_skipped,
         sumIf(c.candidates, c.error_class = 'upstream_rate_limited') AS tries_rate_limited,
         if(sum(c.headers_candidates) = 0, NULL, headers[1]) AS headers_p50,
         if(sum(c.headers_candidates) = 0, NULL, headers[3]) AS headers_p95,

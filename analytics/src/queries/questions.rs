@@ -87,7 +87,7 @@ const ANSWERED: Needs = Needs {
 
 const TRIES: Needs = Needs {
     family: Family::Candidates,
-    names: &["verdict", "error_class"],
+    names: &["verdict", "reason", "error_class"],
     sums: &[
         ("candidates", Nothing::Never),
         ("headers_candidates", Nothing::Never),

@@ -75,6 +75,7 @@ impl Verdict {
                 | Reason::QuotaExhausted
                 | Reason::NotPermitted
                 | Reason::NotServedHere
+                | Reason::ResponseNotKept
                 | Reason::Redirected => 2,
                 _ => 1,
             },
@@ -160,6 +161,8 @@ fn of_specific_name(text: &names::Text) -> Option<Verdict> {
         Verdict::TryNext(Reason::QuotaExhausted)
     } else if text.is_named(names::KEY) {
         Verdict::TryNext(Reason::KeyRefused)
+    } else if text.is_named(names::RESPONSE_NOT_KEPT) {
+        Verdict::TryNext(Reason::ResponseNotKept)
     } else if text.is_named(names::INCOMPATIBLE) {
         Verdict::TryNext(Reason::Incompatible)
     } else if text.is_named(names::NOT_SERVED) {
@@ -179,6 +182,8 @@ fn of_specific_phrase(text: &names::Text) -> Option<Verdict> {
         Verdict::TryNext(Reason::KeyRefused)
     } else if text.says(names::QUOTA_PHRASES) {
         Verdict::TryNext(Reason::QuotaExhausted)
+    } else if text.says(names::RESPONSE_NOT_KEPT_PHRASES) {
+        Verdict::TryNext(Reason::ResponseNotKept)
     } else if text.says(names::INCOMPATIBLE_PHRASES) {
         Verdict::TryNext(Reason::Incompatible)
     } else if text.says(names::CONTEXT_LENGTH_PHRASES) {

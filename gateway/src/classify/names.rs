@@ -31,6 +31,10 @@ pub(super) const QUOTA: &[&str] =
 pub(super) const KEY: &[&str] =
     &["invalid_api_key", "api_key_invalid", "authentication_error", "unauthenticated", "account_deactivated"];
 
+/// A response is kept in one account at one provider: the next one may have it
+/// (<https://github.com/maximhq/bifrost/issues/2441>).
+pub(super) const RESPONSE_NOT_KEPT: &[&str] = &["previous_response_not_found"];
+
 pub(super) const INCOMPATIBLE: &[&str] =
     &["unsupported_parameter", "unsupported_value", "unsupported_model", "unsupported_country"];
 
@@ -72,6 +76,9 @@ pub(super) const KEY_PHRASES: &[&str] = &["api key not valid", "invalid api key"
 
 /// Anthropic calls an empty account an invalid request.
 pub(super) const QUOTA_PHRASES: &[&str] = &["credit balance is too low", "exceeded your current quota"];
+
+/// The terse form has no code of its own (<https://github.com/Soju06/codex-lb/pull/1817>).
+pub(super) const RESPONSE_NOT_KEPT_PHRASES: &[&str] = &["previous response with id", "invalid `previous_response_id`."];
 
 pub(super) const INCOMPATIBLE_PHRASES: &[&str] = &[
     "unsupported parameter",

@@ -23,6 +23,8 @@ pub(crate) enum Reason {
     NotPermitted,
     /// No such model or path at this endpoint.
     NotServedHere,
+    /// The account does not keep the response that the request goes on from.
+    ResponseNotKept,
     /// This model does not know a parameter or a feature that the request uses.
     Incompatible,
     /// A redirect, which is never followed.
@@ -61,6 +63,7 @@ impl Reason {
             Self::KeyRefused => "key_refused",
             Self::NotPermitted => "not_permitted",
             Self::NotServedHere => "not_served_here",
+            Self::ResponseNotKept => "response_not_kept",
             Self::Incompatible => "incompatible",
             Self::Redirected => "redirected",
             Self::UnusableAnswer => "unusable_answer",

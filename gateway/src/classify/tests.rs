@@ -92,6 +92,23 @@ fn a_named_client_error_stops() {
 }
 
 #[test]
+fn a_response_that_is_not_kept_here_may_be_kept_there() {
+    let kept_elsewhere = Verdict::TryNext(Reason::ResponseNotKept);
+    let told = r#"{"error":{"message":"Previous response with id 'resp_1' not found.","type":"invalid_request_error",
+        "param":"previous_response_id","code":"previous_response_not_found"}}"#;
+    for status in [400, 404] {
+        assert_eq!(refused(status, told), kept_elsewhere, "{status}");
+    }
+    assert_eq!(said(400, "Previous response with id 'resp_1' not found."), kept_elsewhere);
+    let terse = r#"{"error":{"message":"Invalid `previous_response_id`.","type":"invalid_request_error","code":"invalid_request_error"}}"#;
+    assert_eq!(refused(400, terse), kept_elsewhere);
+    // One that is no id at all is nobody's.
+    let malformed = r#"{"error":{"message":"Invalid 'previous_response_id': 'a b'.","type":"invalid_request_error"}}"#;
+    assert_eq!(refused(400, malformed), Verdict::CallerAtFault(Reason::InvalidRequest));
+    assert!(kept_elsewhere.telling() < Verdict::RetryHere(Reason::ServerError).telling(), "it hides no failure");
+}
+
+#[test]
 fn a_client_error_in_words_stops() {
     // S170 without what S189 removed.
     for phrase in [

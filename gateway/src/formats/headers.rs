@@ -32,6 +32,8 @@ pub fn forward_request_header(name: &HeaderName) -> bool {
         "origin",
         "referer",
         "x-request-id",
+        // Whom of ours the client wants to be asked (R21).
+        "x-require-capability",
     ];
     const KEPT_BACK_PREFIXES: &[&str] = &["x-forwarded-", "x-weir-", "cf-", "sec-", "proxy-"];
     let name = name.as_str();
@@ -166,6 +168,7 @@ mod tests {
             ("x-private", "1"),
             ("x-forwarded-for", "10.0.0.1"),
             ("x-weir-tag", "a"),
+            ("x-require-capability", "cache_1h"),
             ("te", "trailers"),
             ("accept-encoding", "gzip"),
             ("openai-organization", "org-client"),

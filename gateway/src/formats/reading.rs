@@ -26,7 +26,8 @@ pub struct Reading {
     pub stop_reason: Option<String>,
     /// The model that the provider says has answered.
     pub model_reported: Option<String>,
-    /// The provider's id of the answer, where it stands in the body alone (Gemini's `responseId`).
+    /// The provider's id of the answer, where it stands in the body alone (Gemini's `responseId`) or a later request may
+    /// go on from it (Responses' `id`).
     pub response_id: Option<String>,
     /// Whether the answer reached its proper end and carries no error. Length stops and refusals are proper ends.
     pub completed: bool,

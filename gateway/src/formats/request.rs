@@ -31,6 +31,10 @@ pub struct Peeked {
     pub max_output_tokens: Option<u64>,
     /// Which conversation this is a turn of.
     pub conversation: Conversation,
+    /// The response of the provider's that the request goes on from.
+    pub previous_response: Option<String>,
+    /// Whether the provider keeps its response, so that another request can go on from that.
+    pub keeps_response: bool,
     /// How many answers are asked for; `None`: one.
     pub answers: Option<u64>,
     /// Where the model's names stand: every one of them, because upstreams differ in which of two counts.

@@ -81,6 +81,7 @@ impl Failure {
             }
             Reason::NotPermitted
             | Reason::NotServedHere
+            | Reason::ResponseNotKept
             | Reason::Incompatible
             | Reason::Unrecognised
             | Reason::ContextLength

@@ -8,6 +8,7 @@ mod rejection;
 mod tags;
 mod failure;
 mod ending;
+mod considered;
 
 mod accept;
 mod authenticate;
@@ -95,7 +96,8 @@ enum Ended {
 
 /// A response that nobody takes is dropped; a relay among them then drains its upstream.
 async fn run(app: Arc<App>, mut ticket: Ticket, routed: Routed, gone: CancellationToken) -> Response<Body> {
-    if let Err(unwritten) = ticket.open(routed.request_bytes()) {
+    let left_out = considered::left_out(&ticket, routed.line.fit.len(), routed.left_out());
+    if let Err(unwritten) = ticket.open(routed.request_bytes(), &left_out) {
         return rejection::reject(ticket, Rejection::unaccountable(&unwritten.to_string()));
     }
     ticket.prompt = Some(Prompt::new(ticket.format(), routed.body.clone()));

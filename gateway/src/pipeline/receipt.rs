@@ -19,7 +19,7 @@ use crate::formats::Reading;
 use crate::health::{Fault, Said, Slot};
 use crate::ledger::AppendError;
 use crate::limits::Hold;
-use crate::routing::{Affinity, Turn};
+use crate::routing::Turn;
 
 /// Goes with a request from its first byte to its last.
 pub(crate) struct Ticket {
@@ -88,11 +88,12 @@ impl Ticket {
         self.started + self.app.timeouts.total.0
     }
 
-    /// Writes the opened event: from here on the ledger knows the request and will settle it if this process cannot.
+    /// Writes the opened event: from here on the ledger knows the request and will settle it if this process cannot. With
+    /// it, in the same write, go the candidates that are left out from the beginning.
     ///
     /// # Errors
     /// When it cannot be written and nothing may be served that is not.
-    pub(crate) fn open(&mut self, request_bytes: u64) -> Result<(), AppendError> {
+    pub(crate) fn open(&mut self, request_bytes: u64, left_out: &[Candidate]) -> Result<(), AppendError> {
         let receipt = &mut self.receipt;
         receipt.request_bytes = request_bytes;
         let opened = Opened {
@@ -109,10 +110,14 @@ impl Ticket {
             client_request_id: receipt.client_request_id.clone(),
             user_agent: receipt.user_agent.clone(),
         };
-        let written = self.append(&[BodyRef::Opened(&opened)]);
+        let mut events = Vec::with_capacity(1 + left_out.len());
+        events.push(BodyRef::Opened(&opened));
+        events.extend(left_out.iter().map(BodyRef::Candidate));
+        let written = self.append(&events);
         if self.app.ledger.must_account() {
             written?;
         }
+        left_out.iter().for_each(|candidate| self.app.metrics.candidate(candidate));
         self.opened = true;
         self.app.metrics.request_opened();
         Ok(())
@@ -130,6 +135,13 @@ impl Ticket {
         reason.clone_into(&mut candidate.reason);
         self.app.metrics.candidate(&candidate);
         self.append_or_count(&[BodyRef::Candidate(&candidate)]);
+    }
+
+    /// Writes the events of candidates that are left out of a request that is not let in.
+    pub(crate) fn left_out(&self, candidates: &[Candidate]) {
+        candidates.iter().for_each(|candidate| self.app.metrics.candidate(candidate));
+        let events: Vec<BodyRef<'_>> = candidates.iter().map(BodyRef::Candidate).collect();
+        self.append_or_count(&events);
     }
 
     /// The try under way.
@@ -168,6 +180,9 @@ impl Ticket {
     /// Takes over the last reading of an answer, with estimates of what the provider has not told.
     pub(crate) fn conclude(&mut self, reading: &Reading) {
         self.app.metrics.events_unreadable(reading.unreadable_events);
+        if let (Some(turn), Some(id)) = (&mut self.turn, &reading.response_id) {
+            turn.named(&self.receipt.client, id);
+        }
         account::conclude(&mut self.receipt, reading, self.prompt.take());
     }
 
@@ -210,7 +225,7 @@ impl Ticket {
             judge(slot, &self.receipt);
         }
         if let Some(turn) = self.turn.take() {
-            place(turn, &self.app.affinity, &self.receipt);
+            place(turn, &self.app, &self.receipt);
         }
         if let Some(hold) = self.hold.take() {
             let truth = account::truth(&self.receipt, hold.is_billed().then_some(&*self.app.book));
@@ -267,18 +282,21 @@ fn judge(slot: Slot, receipt: &Receipt) {
     let fault = receipt.error.as_ref().and_then(|error| Fault::of(error.class));
     match (receipt.outcome, fault) {
         (Outcome::Completed, _) => slot.succeeded(Instant::now()),
-        (Outcome::Interrupted, Some(fault)) => slot.failed(fault, Instant::now()),
+        (Outcome::Interrupted, Some(fault)) => slot.broke(fault, Instant::now()),
         _ => {}
     }
 }
 
 /// Where a conversation is answered it stays, also if its client leaves: the prompt has been read. Where its answer broke
 /// it does not.
-fn place(mut turn: Turn, affinity: &Affinity, receipt: &Receipt) {
+fn place(mut turn: Turn, app: &App, receipt: &Receipt) {
     match receipt.outcome {
-        Outcome::Completed | Outcome::Cancelled => turn.settle(affinity, Instant::now()),
+        Outcome::Completed | Outcome::Cancelled => {
+            turn.settle(&app.affinity, Instant::now());
+            app.metrics.affinity.settled(&turn);
+        }
         Outcome::Interrupted if receipt.error.as_ref().is_some_and(|error| Fault::of(error.class).is_some()) => {
-            turn.broke(affinity);
+            turn.broke(&app.affinity);
         }
         Outcome::Interrupted | Outcome::Failed | Outcome::Rejected => {}
     }

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName};
 use bytes::Bytes;
-use schemas::outcome::{Capability, ErrorClass, Operation};
+use schemas::outcome::{Capability, ErrorClass, Format, Operation};
 
+use super::accept::printable;
+use super::considered;
 use super::receipt::Ticket;
 use super::receive::Received;
 use super::rejection::Rejection;
 use crate::app::App;
 use crate::catalog::{Candidate, Listed};
 use crate::formats::{self, Conversation, Peeked};
-use crate::routing::{self, Ask, Line, Needs, Turn};
+use crate::routing::{self, Ask, Line, Needs, Requirements, Turn, Unfit};
 
 /// A request and who may serve it: at least one that speaks its dialect.
 pub(super) struct Routed {
@@ -23,6 +25,7 @@ pub(super) struct Routed {
     pub(super) query: Option<String>,
     pub(super) body: Bytes,
     pub(super) peeked: Peeked,
+    format: Format,
     listed: Arc<Listed>,
     pub(super) line: Line,
 }
@@ -43,8 +46,13 @@ impl Routed {
         line.fit.retain(|place| listed.candidates.get(*place).is_some_and(&stays));
     }
 
-    /// One of all that the model has, by its place among them.
-    pub(super) fn candidate_at(&self, place: usize) -> Option<&Candidate> {
+    /// Those that are not to be asked, whatever happens, each with the reason.
+    pub(super) fn left_out(&self) -> impl Iterator<Item = (&Candidate, &'static str)> {
+        let unfit = move |(place, unfit): &(usize, Unfit)| Some((self.candidate_at(*place)?, unfit.as_str()));
+        self.line.unfit.iter().filter_map(unfit).chain(speak_other(&self.listed, self.format))
+    }
+
+    fn candidate_at(&self, place: usize) -> Option<&Candidate> {
         self.listed.candidates.get(place)
     }
 }
@@ -63,20 +71,25 @@ pub(super) fn route(app: &App, ticket: &mut Ticket, request: Received<'_>) -> Re
     }
     let now = Instant::now();
     let conversation = conversation(&headers, peeked.conversation);
+    let requirements = required(caller.requirements, &headers)?;
     let mut turn = app.affinity.turn((&caller.name, &listed.model, format), conversation, now);
+    let previous = app.affinity.previous(&caller.name, peeked.previous_response.as_deref(), now);
+    turn.goes_on(previous, peeked.keeps_response);
     let ask = Ask {
         client: &caller.name,
         user: peeked.user.as_deref().unwrap_or_default(),
         format,
-        needs: needs(&headers, conversation),
+        needs: requirements.needs(detected(&headers, conversation)),
         held: turn.held(),
+        home: turn.home(),
     };
     let line = routing::line(&listed, &ask, &app.health, now);
     if line == Line::default() {
+        ticket.left_out(&considered::left_out(ticket, 0, speak_other(&listed, format)));
         let message = format!("no provider of {:?} speaks this API: call it in its own format", listed.model);
         return Err(Rejection::new(ErrorClass::NoCandidate, message));
     }
-    let routed = Routed { client: caller.id, headers, query, body, peeked, listed, line };
+    let routed = Routed { client: caller.id, headers, query, body, peeked, format, listed, line };
     turn.stands_at(routed.candidates().position(|candidate| turn.held() == Some(candidate.seed)));
     // Counting tokens reads no prompt into a cache.
     ticket.turn = Some(turn).filter(|_: &Turn| ticket.receipt.operation == Operation::Generate);
@@ -93,8 +106,30 @@ fn conversation(headers: &HeaderMap, told: Conversation) -> Conversation {
     Conversation { id: named.map_or(told.id, formats::named_conversation), ..told }
 }
 
-/// What the request cannot do without.
-fn needs(headers: &HeaderMap, conversation: Conversation) -> Needs {
+/// The endpoints of a model that speak another format.
+fn speak_other(listed: &Listed, format: Format) -> impl Iterator<Item = (&Candidate, &'static str)> {
+    listed.others(format).map(|candidate| (candidate, routing::SPEAKS_OTHER_FORMAT))
+}
+
+/// Says what a request needs, whatever it looks like (R21): names of capabilities, with `-` before what it does not need.
+const REQUIRE_HEADER: HeaderName = HeaderName::from_static("x-require-capability");
+
+/// What the client's settings say, and what the request's header says besides. A name that is none is refused: whoever
+/// writes one counts on it.
+fn required(by_client: Requirements, headers: &HeaderMap) -> Result<Requirements, Rejection> {
+    let wrong = |what: String| Rejection::new(ErrorClass::InvalidRequest, format!("{REQUIRE_HEADER}: {what}"));
+    let mut all = by_client;
+    for value in headers.get_all(REQUIRE_HEADER) {
+        let names = value.to_str().map_err(|_| wrong("is not text".to_owned()))?;
+        for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            all = all.and(printable(name).parse().map_err(wrong)?);
+        }
+    }
+    Ok(all)
+}
+
+/// What the request looks as if it could not do without.
+fn detected(headers: &HeaderMap, conversation: Conversation) -> Needs {
     let betas = headers.get_all("anthropic-beta").iter().filter_map(|value| value.to_str().ok());
     let is_long = betas.flat_map(|betas| betas.split(',')).any(|beta| beta.trim().starts_with("context-1m"));
     let needs = Needs::default().with(Capability::Context1m, is_long);
@@ -111,7 +146,11 @@ mod tests {
         let pair = |(name, value): &(&'static str, &'static str)| {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
-        pairs.iter().map(pair).collect()
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs.iter().map(pair) {
+            headers.append(name, value);
+        }
+        headers
     }
 
     #[test]
@@ -124,9 +163,31 @@ mod tests {
             ("tools-2024-04-04, context-1m-2025-08-07", long),
             ("not-context-1m", plain),
         ] {
-            assert_eq!(needs(&headers(&[("anthropic-beta", value)]), Conversation::default()), expected, "{value}");
+            assert_eq!(detected(&headers(&[("anthropic-beta", value)]), Conversation::default()), expected, "{value}");
         }
-        assert_eq!(needs(&headers(&[]), hour), plain.with(Capability::Cache1h, true));
+        assert_eq!(detected(&headers(&[]), hour), plain.with(Capability::Cache1h, true));
+    }
+
+    #[test]
+    fn the_header_counts_more_than_the_clients_settings_and_those_more_than_how_a_request_looks() {
+        let (none, hour) = (Needs::default(), Needs::default().with(Capability::Cache1h, true));
+        let by_client =
+            |words: &[&str]| words.iter().fold(Requirements::default(), |all, word| all.and(word.parse().unwrap()));
+        for (settings, header, looks, expected) in [
+            (&[][..], &[][..], hour, hour),
+            (&["-cache_1h"], &[], hour, none),
+            (&["cache_1h"], &[], none, hour),
+            (&["cache_1h"], &["-cache_1h"], hour, none),
+            (&["-cache_1h"], &[" context_1m , cache_1h,"], none, hour.with(Capability::Context1m, true)),
+            (&[], &["context_1m", "cache_1h"], none, hour.with(Capability::Context1m, true)),
+        ] {
+            let pairs: Vec<_> = header.iter().map(|value| ("x-require-capability", *value)).collect();
+            let required = required(by_client(settings), &headers(&pairs)).unwrap();
+            assert_eq!(required.needs(looks), expected, "{settings:?} {header:?}");
+        }
+        let refused = required(by_client(&[]), &headers(&[("x-require-capability", "cache_1h,vision")])).unwrap_err();
+        assert_eq!(refused.class, ErrorClass::InvalidRequest);
+        assert_eq!(refused.message, "x-require-capability: \"vision\" is none of context_1m, cache_1h");
     }
 
     #[test]

@@ -1,19 +1,17 @@
-//! Which target a conversation's prompt is cached at, for as long as its provider keeps it (R17).
+//! Which target a conversation's prompt is cached at, for as long as its provider keeps it (R17), and which account keeps
+//! a response that a later request goes on from.
 //!
 //! Per client and model, in memory, for this process alone. It need not be shared: without an entry every gateway orders
 //! the candidates of a client alike, and all of them know whose breaker is open, so that they differ only in where a
 //! conversation went after a failure that one of them saw; that costs one reading of a prompt per gateway, where sharing
-//! would cost a message per answer.
-//!
-//! The store is a table of small sets, each with its own lock, held for a few comparisons: bounded, and as good as never
-//! contended. In a full set the entry that ends soonest goes.
+//! would cost a message per answer. An account that does not keep a response says so, and the next one is asked.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use schemas::outcome::Format;
 
+use super::memory::Memory;
 use crate::classify::Verdict;
 use crate::formats::Conversation;
 
@@ -22,26 +20,36 @@ use crate::formats::Conversation;
 /// minutes and up to an hour (<https://platform.openai.com/docs/guides/prompt-caching>).
 const LIFE: Duration = Duration::from_secs(5 * 60);
 const LONG_LIFE: Duration = Duration::from_secs(3600);
-/// Sets, and entries in each: 131,072 conversations in 3.3 MB.
-const SETS: usize = 16_384;
-const WAYS: usize = 8;
+/// How long OpenAI keeps a response (<https://platform.openai.com/docs/guides/conversation-state>).
+const RESPONSE_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
-/// Where conversations are held.
-#[derive(Debug)]
+/// Where conversations are held, and responses kept: 131,072 of each, in 3.3 MB each.
+#[derive(Debug, Default)]
 pub struct Affinity {
-    sets: Box<[Mutex<Set>]>,
-    origin: Instant,
+    conversations: Memory,
+    /// Apart, for they last so much longer that no conversation would stay among them.
+    responses: Memory,
 }
 
-type Set = [Entry; WAYS];
+/// By what a candidate is known here, the same at every gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The endpoint, the key and the model: who has a prompt in its cache.
+    pub(crate) candidate: u64,
+    /// The endpoint and the key: who keeps a response, whatever model goes on from it.
+    pub(crate) account: u64,
+}
 
+/// The response that a request goes on from (`previous_response_id`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Entry {
-    key: u64,
-    /// The candidate, by its seed.
-    target: u64,
-    /// Milliseconds from the origin; 0 in an entry that was never used.
-    until_ms: u64,
+pub enum Previous {
+    /// It goes on from none.
+    #[default]
+    None,
+    /// Nobody here knows who keeps it.
+    Unknown,
+    /// This account keeps it.
+    At(u64),
 }
 
 /// A request's place in its conversation.
@@ -49,15 +57,28 @@ struct Entry {
 pub struct Turn {
     key: u64,
     life: Duration,
-    /// Who has the conversation's prompt, and its place in the request's line.
+    /// Who had the conversation's prompt when the request came.
+    known: Option<u64>,
+    /// Who has it now, and its place in the request's line.
     held: Option<(u64, Option<usize>)>,
-    answered: Option<(u64, usize)>,
+    answered: Option<(Identity, usize)>,
+    previous: Previous,
+    keeps_response: bool,
+    /// What the response is remembered by, once its provider has named it.
+    response: Option<u64>,
 }
 
-impl Default for Affinity {
-    fn default() -> Self {
-        Self { sets: (0..SETS).map(|_| Mutex::default()).collect(), origin: Instant::now() }
-    }
+/// What became of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// Whoever had the prompt has answered.
+    Hit,
+    /// Nobody had it, as far as is known here.
+    New,
+    /// Somebody else has answered, and has it from now on.
+    Moved,
+    /// Somebody else has answered because whoever has it was busy.
+    Busy,
 }
 
 impl Affinity {
@@ -67,43 +88,31 @@ impl Affinity {
         (client, model, format, of.id).hash(&mut hash);
         let key = hash.finish();
         let life = if of.lasts_an_hour { LONG_LIFE } else { LIFE };
-        let now_ms = self.millis(now);
-        let entry =
-            self.with_set(key, |set| set.iter().find(|entry| entry.key == key && entry.until_ms > now_ms).copied());
-        Turn { key, life, held: entry.map(|entry| (entry.target, None)), answered: None }
+        let known = self.conversations.find(key, now);
+        Turn {
+            key,
+            life,
+            known,
+            held: known.map(|target| (target, None)),
+            answered: None,
+            previous: Previous::None,
+            keeps_response: false,
+            response: None,
+        }
     }
 
-    fn hold(&self, turn: &Turn, target: u64, now: Instant) {
-        let (now_ms, until_ms) = (self.millis(now), self.millis(now + turn.life));
-        self.with_set(turn.key, |set| {
-            let place = place(set, turn.key, now_ms);
-            if let Some(entry) = set.get_mut(place) {
-                *entry = Entry { key: turn.key, target, until_ms };
-            }
-        });
-    }
-
-    fn forget(&self, key: u64, target: u64) {
-        self.with_set(key, |set| {
-            let gone = set.iter_mut().find(|entry| entry.key == key && entry.target == target);
-            gone.into_iter().for_each(|entry| *entry = Entry::default());
-        });
-    }
-
-    fn with_set<T: Default>(&self, key: u64, work: impl FnOnce(&mut Set) -> T) -> T {
-        let set = usize::try_from(key).ok().and_then(|key| self.sets.get(key % SETS));
-        set.map_or_else(T::default, |set| work(&mut set.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
-
-    fn millis(&self, moment: Instant) -> u64 {
-        u64::try_from(moment.saturating_duration_since(self.origin).as_millis()).unwrap_or(u64::MAX)
+    /// Who keeps a response that a client has been given.
+    pub(crate) fn previous(&self, client: &str, id: Option<&str>, now: Instant) -> Previous {
+        let Some(id) = id else { return Previous::None };
+        self.responses.find(response_key(client, id), now).map_or(Previous::Unknown, Previous::At)
     }
 }
 
-/// Where an entry goes: where it is, else where none counts any more, else where one ends soonest.
-fn place(set: &Set, key: u64, now_ms: u64) -> usize {
-    let rank = |entry: &Entry| (entry.key != key, entry.until_ms > now_ms, entry.until_ms);
-    set.iter().enumerate().min_by_key(|(_, entry)| rank(entry)).map_or(0, |(place, _)| place)
+/// A response is its client's alone: another one that names it is told nothing by where its request goes.
+fn response_key(client: &str, id: &str) -> u64 {
+    let mut hash = DefaultHasher::new();
+    (client, id).hash(&mut hash);
+    hash.finish()
 }
 
 impl Turn {
@@ -130,28 +139,73 @@ impl Turn {
     pub(crate) fn lost(&mut self, affinity: &Affinity, target: u64) {
         if self.held() == Some(target) {
             self.held = None;
-            affinity.forget(self.key, target);
+            affinity.conversations.forget(self.key, target);
         }
     }
 
+    /// The request goes on from this response; its own is kept by its provider, or is not.
+    pub(crate) fn goes_on(&mut self, previous: Previous, keeps_response: bool) {
+        self.previous = previous;
+        self.keeps_response = keeps_response;
+    }
+
+    /// The account that keeps the response which the request goes on from.
+    pub(crate) fn home(&self) -> Option<u64> {
+        match self.previous {
+            Previous::At(account) => Some(account),
+            Previous::None | Previous::Unknown => None,
+        }
+    }
+
+    /// What this request may be known at already: its conversation or the response before.
+    pub(crate) fn is_known_at(&self, who: Identity) -> bool {
+        self.held() == Some(who.candidate) || self.home() == Some(who.account)
+    }
+
     /// This one has begun to answer: it has read the prompt.
-    pub fn answered(&mut self, target: u64, place: usize) {
-        self.answered = Some((target, place));
+    pub fn answered(&mut self, who: Identity, place: usize) {
+        self.answered = Some((who, place));
+    }
+
+    /// The provider has named its response.
+    pub(crate) fn named(&mut self, client: &str, id: &str) {
+        if self.keeps_response {
+            self.response = Some(response_key(client, id));
+        }
     }
 
     /// The answer is over, and nobody but perhaps the client broke it off.
     pub fn settle(&self, affinity: &Affinity, now: Instant) {
-        if let Some((target, place)) = self.answered
-            && moves(self.held, (target, place))
-        {
-            affinity.hold(self, target, now);
+        let Some((who, place)) = self.answered else { return };
+        if moves(self.held, (who.candidate, place)) {
+            affinity.conversations.keep(self.key, who.candidate, (now, now + self.life));
         }
+        if let Some(response) = self.response {
+            affinity.responses.keep(response, who.account, (now, now + RESPONSE_LIFE));
+        }
+    }
+
+    /// What has become of the conversation; nothing where nobody answered.
+    pub(crate) fn course(&self) -> Option<Course> {
+        let (who, place) = self.answered?;
+        Some(match self.known {
+            None => Course::New,
+            Some(known) if known == who.candidate => Course::Hit,
+            Some(_) if moves(self.held, (who.candidate, place)) => Course::Moved,
+            Some(_) => Course::Busy,
+        })
+    }
+
+    /// Whether whoever keeps the response before has answered; nothing where there was none, or nobody answered.
+    pub(crate) fn is_at_home(&self) -> Option<(Previous, bool)> {
+        let (who, _) = self.answered?;
+        (self.previous != Previous::None).then_some((self.previous, self.home() == Some(who.account)))
     }
 
     /// The answer broke.
     pub(crate) fn broke(&mut self, affinity: &Affinity) {
-        if let Some((target, _)) = self.answered {
-            self.lost(affinity, target);
+        if let Some((who, _)) = self.answered {
+            self.lost(affinity, who.candidate);
         }
     }
 }
@@ -176,10 +230,14 @@ mod tests {
         Conversation { id, ..Conversation::default() }
     }
 
+    fn who(candidate: u64) -> Identity {
+        Identity { candidate, account: candidate + 100 }
+    }
+
     /// A turn that is answered by `target`, in its place, at this second.
     fn answer(affinity: &Affinity, of: Conversation, (target, place): (u64, usize), at: Instant) {
         let mut turn = affinity.turn(WHO, of, at);
-        turn.answered(target, place);
+        turn.answered(who(target), place);
         turn.settle(affinity, at);
     }
 
@@ -211,7 +269,7 @@ mod tests {
             turn
         };
         let mut busy = turn(Some(0));
-        busy.answered(8, 1);
+        busy.answered(who(8), 1);
         busy.settle(&affinity, now);
         assert_eq!(affinity.turn(WHO, of(1), now).held(), Some(7), "it was only busy");
         turn(Some(0)).failed(&affinity, 7, Verdict::CallerAtFault(Reason::InvalidRequest));
@@ -222,7 +280,7 @@ mod tests {
             let mut failing = turn(Some(0));
             failing.failed(&affinity, 7, verdict);
             assert_eq!(affinity.turn(WHO, of(1), now).held(), None);
-            failing.answered(8, 1);
+            failing.answered(who(8), 1);
             failing.settle(&affinity, now);
             assert_eq!(affinity.turn(WHO, of(1), now).held(), Some(8));
             answer(&affinity, of(1), (7, 0), now);
@@ -230,7 +288,7 @@ mod tests {
             assert_eq!(affinity.turn(WHO, of(1), now).held(), Some(7));
         }
         let mut broken = turn(Some(0));
-        broken.answered(7, 0);
+        broken.answered(who(7), 0);
         broken.broke(&affinity);
         assert_eq!(affinity.turn(WHO, of(1), now).held(), None);
     }
@@ -243,24 +301,54 @@ mod tests {
     }
 
     #[test]
-    fn a_full_set_loses_what_would_have_ended_first() {
-        let now_ms = 50;
-        let entry = |key, until_ms| Entry { key, target: 1, until_ms };
-        let mut set: Set = std::array::from_fn(|at| entry(at as u64 + 1, 100 + at as u64));
-        assert_eq!(place(&set, 3, now_ms), 2, "its own");
-        assert_eq!(place(&set, 99, now_ms), 0, "the soonest");
-        set[5] = entry(6, 40);
-        assert_eq!(place(&set, 99, now_ms), 5, "what counts no more");
+    fn what_becomes_of_a_conversation_has_one_word() {
+        let (affinity, now) = (Affinity::default(), Instant::now());
+        let course = |known: Option<u64>, fails: bool, by: (u64, usize)| {
+            let affinity = Affinity::default();
+            known.into_iter().for_each(|known| answer(&affinity, of(1), (known, 0), now));
+            let mut turn = affinity.turn(WHO, of(1), now);
+            turn.stands_at(known.map(|_| 0));
+            if fails {
+                turn.failed(&affinity, 7, Verdict::RetryHere(Reason::ServerError));
+            }
+            turn.answered(who(by.0), by.1);
+            turn.course()
+        };
+        assert_eq!(affinity.turn(WHO, of(1), now).course(), None, "nobody answered");
+        assert_eq!(course(None, false, (7, 0)), Some(Course::New));
+        assert_eq!(course(Some(7), false, (7, 0)), Some(Course::Hit));
+        assert_eq!(course(Some(7), true, (7, 0)), Some(Course::Hit), "at its second try");
+        assert_eq!(course(Some(7), true, (8, 1)), Some(Course::Moved));
+        assert_eq!(course(Some(7), false, (8, 1)), Some(Course::Busy));
     }
 
     #[test]
-    fn memory_is_bounded() {
-        assert!(size_of::<Mutex<Set>>() * SETS <= 3_500_000);
-        let (affinity, now) = (Affinity::default(), Instant::now());
-        for id in 0..200_000 {
-            answer(&affinity, of(id), (1, 0), now);
-        }
-        let held = (0..200_000).filter(|id| affinity.turn(WHO, of(*id), now).held().is_some()).count();
-        assert!((100_000..=SETS * WAYS).contains(&held), "{held}");
+    fn a_response_is_remembered_for_its_client_alone_and_only_if_it_is_kept() {
+        let (affinity, start) = (Affinity::default(), Instant::now());
+        let respond = |id: &str, keeps_response: bool| {
+            let mut turn = affinity.turn(WHO, of(1), start);
+            turn.goes_on(Previous::None, keeps_response);
+            turn.answered(who(7), 0);
+            turn.named("team", id);
+            turn.settle(&affinity, start);
+        };
+        respond("kept", true);
+        respond("not kept", false);
+        let previous = |client: &str, id: &str, at: Instant| affinity.previous(client, Some(id), at);
+        assert_eq!(previous("team", "kept", start), Previous::At(who(7).account));
+        assert_eq!(previous("else", "kept", start), Previous::Unknown);
+        assert_eq!(previous("team", "not kept", start), Previous::Unknown);
+        assert_eq!(previous("team", "kept", start + RESPONSE_LIFE), Previous::Unknown);
+        assert_eq!(affinity.previous("team", None, start), Previous::None);
+
+        let mut turn = affinity.turn(WHO, of(2), start);
+        turn.goes_on(previous("team", "kept", start), true);
+        assert!(turn.is_known_at(who(7)) && !turn.is_known_at(who(8)));
+        assert_eq!(turn.is_at_home(), None);
+        turn.answered(who(8), 0);
+        assert_eq!(turn.is_at_home(), Some((Previous::At(who(7).account), false)));
+        // Its failure takes the conversation from it, and not the response, which is still there.
+        turn.failed(&affinity, 7, Verdict::RetryHere(Reason::ServerError));
+        assert_eq!(previous("team", "kept", start), Previous::At(who(7).account));
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a candidate can do what a request needs (R21). Pure.
 
-use schemas::config::Capabilities;
+use schemas::config::{Capabilities, Requirement};
 use schemas::outcome::Capability;
 
 /// A set of capabilities.
@@ -20,6 +20,31 @@ impl Needs {
 
     const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
+    }
+}
+
+/// What is said about a request's needs, whatever it looks like (R21): by the settings of its client, and by its own
+/// header, which counts more. Of two words about one capability the later holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Requirements {
+    wanted: Needs,
+    unwanted: Needs,
+}
+
+impl Requirements {
+    /// The same, and this.
+    pub(crate) const fn and(self, requirement: Requirement) -> Self {
+        let Self { wanted, unwanted } = self;
+        let this = Needs(1 << requirement.capability as u8);
+        match requirement.is_wanted {
+            true => Self { wanted: Needs(wanted.0 | this.0), unwanted: unwanted.without(this) },
+            false => Self { wanted: wanted.without(this), unwanted: Needs(unwanted.0 | this.0) },
+        }
+    }
+
+    /// What a request needs that looks as if it needed `detected`: that counts where nothing is said.
+    pub(crate) const fn needs(self, detected: Needs) -> Needs {
+        Needs(detected.without(self.unwanted).0 | self.wanted.0)
     }
 }
 
@@ -73,10 +98,17 @@ impl Unfit {
     pub fn explain(self) -> &'static str {
         match self {
             Self::Lacks(Capability::Context1m) => {
-                "no provider of this model offers the long context that `anthropic-beta` asks for"
+                "no provider of this model offers the long context that the request needs (`anthropic-beta: context-1m-...`, \
+                 or context_1m in `x-require-capability` or in the settings of its client)"
             }
-            Self::Lacks(Capability::Cache1h) => "no provider of this model offers the cache that `ttl: 1h` asks for",
-            Self::KeptFor(_) => "every provider of this model is kept for requests with `cache_control.ttl: 1h`",
+            Self::Lacks(Capability::Cache1h) => {
+                "no provider of this model offers the cache of an hour that the request needs (`ttl: 1h`, or cache_1h in \
+                 `x-require-capability` or in the settings of its client)"
+            }
+            Self::KeptFor(_) => {
+                "every provider of this model is kept for requests that need a cache of an hour (`cache_control.ttl: 1h`, \
+                 or `x-require-capability: cache_1h`)"
+            }
         }
     }
 }
@@ -95,6 +127,25 @@ mod tests {
         );
         let config = schemas::config::Config::parse(&file, &BTreeMap::new()).unwrap();
         config.providers[0].endpoints[0].capabilities.clone()
+    }
+
+    #[test]
+    fn what_is_said_counts_more_than_what_a_request_looks_like_and_the_last_word_most() {
+        let said =
+            |words: &[&str]| words.iter().fold(Requirements::default(), |said, word| said.and(word.parse().unwrap()));
+        let (none, hour) = (Needs::default(), Needs::default().with(Capability::Cache1h, true));
+        let both = hour.with(Capability::Context1m, true);
+        for (words, detected, expected) in [
+            (&[][..], hour, hour),
+            (&["cache_1h"], none, hour),
+            (&["-cache_1h"], hour, none),
+            (&["-cache_1h"], both, none.with(Capability::Context1m, true)),
+            (&["-cache_1h", "cache_1h"], none, hour),
+            (&["cache_1h", "-cache_1h"], both, none.with(Capability::Context1m, true)),
+            (&["context_1m"], hour, both),
+        ] {
+            assert_eq!(said(words).needs(detected), expected, "{words:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,9 @@
 //! prompt in its cache comes first, then those that answer well, then by weight, over the clients.
 
 mod fitness;
+mod memory;
 mod affinity;
+mod counts;
 
 #[cfg(test)]
 mod tests;
@@ -13,8 +15,9 @@ use std::time::Instant;
 
 use schemas::outcome::Format;
 
-pub use self::affinity::{Affinity, Turn};
-pub(crate) use self::fitness::Abilities;
+pub use self::affinity::{Affinity, Identity, Previous, Turn};
+pub(crate) use self::counts::Counts;
+pub(crate) use self::fitness::{Abilities, Requirements};
 pub use self::fitness::{Needs, Unfit};
 use crate::catalog::{Candidate, Listed, affinity};
 use crate::health::{Health, Standing};
@@ -29,13 +32,18 @@ pub struct Ask<'a> {
     pub client: &'a str,
     /// The client's own user; empty if it names none.
     pub user: &'a str,
-    /// The dialect; endpoints that speak another are no candidates.
+    /// The dialect; endpoints that speak another are left out.
     pub format: Format,
     /// What it cannot do without.
     pub needs: Needs,
     /// Who has its conversation's prompt.
     pub held: Option<u64>,
+    /// The account that keeps the response which it goes on from.
+    pub home: Option<u64>,
 }
+
+/// The reason of those that are left out because of their format, in candidate events, rows and metrics.
+pub(crate) const SPEAKS_OTHER_FORMAT: &str = "speaks_other_format";
 
 /// Those to be asked, best first, and those of the format that are no match, by their places among all candidates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,8 +69,8 @@ struct Rank {
 pub fn line(listed: &Listed, ask: &Ask<'_>, health: &Health, now: Instant) -> Line {
     let mut line = Line::default();
     let mut client = None;
-    let mut place = 0;
-    for group in listed.candidates.chunk_by(|one, next| one.priority == next.priority) {
+    let (mut place, speaking) = listed.speaking(ask.format);
+    for group in speaking.chunk_by(|one, next| one.priority == next.priority) {
         let room = CANDIDATES_MAX - line.fit.len();
         if room == 0 {
             break;
@@ -70,9 +78,6 @@ pub fn line(listed: &Listed, ask: &Ask<'_>, health: &Health, now: Instant) -> Li
         let mut ranks = Vec::with_capacity(group.len());
         for candidate in group {
             place += 1;
-            if candidate.target.format != ask.format {
-                continue;
-            }
             if let Some(unfit) = candidate.abilities.unfit(ask.needs) {
                 line.unfit.extend((line.unfit.len() < CANDIDATES_MAX).then_some((place - 1, unfit)));
                 continue;
@@ -94,7 +99,28 @@ pub fn line(listed: &Listed, ask: &Ask<'_>, health: &Health, now: Instant) -> Li
         ranks.sort_unstable_by_key(|(_, rank)| *rank);
         line.fit.extend(ranks.iter().map(|(_, rank)| rank.place));
     }
+    if let Some(home) = ask.home {
+        lead_home(&mut line, listed, ask, home);
+    }
     line
+}
+
+/// Whoever keeps the response that the request goes on from is asked first, whatever its priority: nobody else has it.
+/// Where it is gone, or is no match, the line is as it would be.
+fn lead_home(line: &mut Line, listed: &Listed, ask: &Ask<'_>, home: u64) {
+    let is_home = |candidate: &Candidate| candidate.target.account == home;
+    let in_line = |place: &usize| listed.candidates.get(*place).is_some_and(is_home);
+    if let Some(at) = line.fit.iter().position(in_line) {
+        line.fit.get_mut(..=at).into_iter().for_each(|before| before.rotate_right(1));
+        return;
+    }
+    // So many come before it that it has no place.
+    let (first, speaking) = listed.speaking(ask.format);
+    let may_serve = |candidate: &Candidate| is_home(candidate) && candidate.abilities.unfit(ask.needs).is_none();
+    if let Some(at) = speaking.iter().position(may_serve) {
+        line.fit.insert(0, first + at);
+        line.fit.truncate(CANDIDATES_MAX);
+    }
 }
 
 fn rank(candidate: &Candidate, ask: &Ask<'_>, standing: Standing, (draw_bits, place): (u64, usize)) -> (bool, Rank) {

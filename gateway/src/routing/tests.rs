@@ -30,7 +30,7 @@ fn model(routes: &[(&str, i32, u32, &str)]) -> (Arc<Listed>, Health) {
 }
 
 fn ask(client: &str) -> Ask<'_> {
-    Ask { client, user: "", format: Format::Anthropic, needs: Needs::default(), held: None }
+    Ask { client, user: "", format: Format::Anthropic, needs: Needs::default(), held: None, home: None }
 }
 
 /// The names of those in the line, in order.
@@ -123,6 +123,68 @@ fn who_cannot_do_it_is_left_out_with_the_reason() {
     assert_eq!(left_out(hour), (vec!["hour", "any"], vec![("plain", lack), ("long", lack)]));
     let gemini = Ask { format: Format::Gemini, ..ask("team") };
     assert_eq!(line(&listed, &gemini, &health, Instant::now()), Line::default(), "another dialect is no candidate");
+}
+
+#[test]
+fn who_keeps_the_response_before_comes_first_of_all_and_nobody_else_moves() {
+    let (listed, health) = model(THREE);
+    let drawn = names(&listed, &ask("team"), &health);
+    let (first, second) = (drawn[0].as_str(), drawn[1].as_str());
+    let account = |name: &str| affinity([name, ""]);
+    let home = |name: &str| Ask { home: Some(account(name)), ..ask("team") };
+    assert_eq!(names(&listed, &home("c"), &health), ["c", first, second], "whatever its priority");
+    assert_eq!(names(&listed, &home(second), &health), [second, first, "c"]);
+    assert_eq!(names(&listed, &home("gone"), &health), drawn);
+    // Not where the prompt is cached: the response is nowhere else.
+    let held = Ask { held: Some(seed(&listed, first)), ..home("c") };
+    assert_eq!(names(&listed, &held, &health), ["c", first, second]);
+
+    let many: Vec<String> = (0..40).map(|at| format!("e{at}")).collect();
+    let routes: Vec<_> =
+        many.iter().enumerate().map(|(at, name)| (name.as_str(), i32::try_from(at).unwrap(), 1, "")).collect();
+    let (listed, health) = model(&routes);
+    let line = names(&listed, &home("e39"), &health);
+    assert_eq!((line.len(), line[0].as_str(), line[1].as_str()), (CANDIDATES_MAX, "e39", "e0"));
+
+    let (listed, health) = model(&[("plain", 1, 1, "capabilities = []"), ("any", 2, 1, "")]);
+    let needs = Needs::default().with(Capability::Context1m, true);
+    assert_eq!(names(&listed, &Ask { needs, ..home("plain") }, &health), ["any"], "not if it cannot do it");
+}
+
+/// A model with so many endpoints of each format, each with so many keys, the first formats with the worst priorities.
+fn polyglot(endpoints: usize, keys: usize) -> Arc<Listed> {
+    let (mut file, mut routes) = (String::new(), "[[models]]\nname = \"m\"\n".to_owned());
+    for (at, format) in Format::ALL.iter().enumerate() {
+        for endpoint in 0..endpoints {
+            let (name, priority) = (format!("{format}-{endpoint}"), 10 - at);
+            file += &format!(
+                "[[providers]]\nname = \"{name}\"\n[[providers.endpoints]]\nname = \"{name}\"\nformat = \"{format}\"\n\
+                 base_url = \"http://127.0.0.1:9\"\n"
+            );
+            for key in 0..keys {
+                file += &format!("[[providers.endpoints.keys]]\nname = \"{key}\"\nsecret = {{ plain = \"s{key}\" }}\n");
+            }
+            routes += &format!("[[models.routes]]\nendpoint = \"{name}\"\npriority = {priority}\n");
+        }
+    }
+    let config = Config::parse(&(file + &routes), &BTreeMap::new()).unwrap();
+    Catalog::build(&config, Arc::default()).unwrap().find("m", Format::Anthropic).unwrap()
+}
+
+#[test]
+fn who_speaks_another_format_is_known_beforehand_once_and_within_bounds() {
+    let listed = polyglot(1, 3);
+    let health = Health::new([]);
+    for format in Format::ALL {
+        let line = line(&listed, &Ask { format: *format, ..ask("team") }, &health, Instant::now());
+        let speaks = |place: &usize| listed.candidates[*place].target.format == *format;
+        assert!(line.fit.len() == 3 && line.fit.iter().all(speaks) && line.unfit.is_empty(), "{format}: {line:?}");
+        let others: Vec<Format> = listed.others(*format).map(|candidate| candidate.target.format).collect();
+        let mut expected: Vec<Format> = Format::ALL.iter().copied().filter(|other| other != format).collect();
+        expected.reverse();
+        assert_eq!(others, expected, "one for all its keys, the best priority first");
+    }
+    assert_eq!(polyglot(30, 1).others(Format::Gemini).count(), CANDIDATES_MAX);
 }
 
 /// How many of 10,000 clients draw the lowest number at each of the weights.

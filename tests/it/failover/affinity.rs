@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
+use http::Method;
 use serde_json::{Value, json};
 use tests::answers::{openai_body, openai_events};
-use tests::caller;
+use tests::caller::{self, Caller};
 use tests::configuration::KEY_A;
 use tests::provider::{Gate, Received, Reply, Step};
 use tests::stack::{Plan, Stack};
@@ -61,6 +62,17 @@ impl Pair {
         received[before..].iter().map(|one| one.uri.path().split('/').nth(1).unwrap().to_owned()).collect()
     }
 
+    /// What the gateway has counted of a metric, by its results.
+    async fn counted(&self, name: &str, results: &[&str]) -> Vec<u64> {
+        let ops = Caller::new(&self.stack.gateway.as_ref().unwrap().ops_url, "");
+        let text = caller::read(ops.anonymous(Method::GET, "/metrics")).await.text();
+        let count = |result: &&str| {
+            let start = format!("{name}{{result=\"{result}\"}} ");
+            text.lines().find_map(|line| line.strip_prefix(&start)?.parse().ok()).unwrap()
+        };
+        results.iter().map(count).collect()
+    }
+
     fn next(&self, reply: Reply) {
         *self.next.lock().unwrap() = Some(reply);
     }
@@ -96,6 +108,8 @@ async fn a_conversation_moves_when_its_target_fails_and_stays_when_its_caller_is
     assert_eq!(pair.turn("x", 200).await, [other.as_str(), usual.as_str()]);
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     assert_eq!(pair.turn("x", 200).await, [usual.as_str()], "it has moved with its prompt");
+    let counted = pair.counted("weir_affinity_total", &["hit", "new", "moved", "busy"]).await;
+    assert_eq!(counted, [8, 2, 2, 0], "an error is no answer");
 }
 
 #[tokio::test(flavor = "multi_thread")]

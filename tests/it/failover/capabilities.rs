@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::answers::{anthropic_body, anthropic_request};
 use tests::caller::{self, Answer};
-use tests::configuration::KEY_A;
+use tests::configuration::{KEY_A, KEY_B};
 use tests::provider::Reply;
 use tests::stack::{Plan, Stack};
 
@@ -13,7 +13,10 @@ use super::{PRIMARY, skipped};
 const ACCOUNTS: [(&str, &str); 3] = [("plain", "[]"), ("long", "[\"context_1m\"]"), ("hour", "[\"cache_1h\"]")];
 
 fn catalogue() -> String {
-    let mut catalogue = format!("[[clients]]\nname = \"team-a\"\nkey = {{ plain = \"{KEY_A}\" }}\n");
+    let mut catalogue = format!(
+        "[[clients]]\nname = \"team-a\"\nkey = {{ plain = \"{KEY_A}\" }}\n\
+         [[clients]]\nname = \"team-b\"\nkey = {{ plain = \"{KEY_B}\" }}\nrequire_capabilities = [\"context_1m\"]\n"
+    );
     let mut routes = String::new();
     for (at, (name, capabilities)) in ACCOUNTS.iter().enumerate() {
         catalogue += &format!(
@@ -65,4 +68,38 @@ async fn a_long_context_and_a_long_cache_go_where_they_are_offered() {
     assert_eq!(skipped(&stack, answer.request_id(), 3).await.len(), 3);
     let row = stack.row(answer.request_id()).await;
     assert_eq!((row.outcome.as_str(), row.error_class.as_str(), row.attempts), ("failed", "invalid_request", 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_says_what_is_needed_and_counts_more_than_settings_and_looks() {
+    let answer = |_: &_| Reply::whole(200, "application/json", anthropic_body("m", PRIMARY, "Hi").to_string());
+    let stack = Stack::planned(Plan { catalogue: catalogue(), ..Plan::default() }, answer).await;
+    let plain = anthropic_request("m", false);
+    let mut hour = plain.clone();
+    hour["system"] = json!([{ "type": "text", "text": "s", "cache_control": { "type": "ephemeral", "ttl": "1h" } }]);
+    let ask = async |key: &str, body: &Value, header: Option<&str>| {
+        let request = stack.caller().with_key(key).post("/v1/messages", body.to_string());
+        caller::read(header.into_iter().fold(request, |request, value| request.header("X-Require-Capability", value)))
+            .await
+    };
+    for (key, body, header, served) in [
+        (KEY_A, &plain, Some("cache_1h"), "hour"),
+        (KEY_A, &hour, Some("-cache_1h"), "plain"),
+        (KEY_A, &plain, Some("context_1m, -cache_1h"), "long"),
+        (KEY_B, &plain, None, "long"),
+        (KEY_B, &plain, Some("-context_1m"), "plain"),
+    ] {
+        let answer = ask(key, body, header).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.headers["x-weir-provider"], served, "{header:?}");
+        // It is said to us alone.
+        assert_eq!(stack.provider.received().last().unwrap().header("x-require-capability"), None);
+    }
+    let before = stack.provider.received().len();
+    let answer = ask(KEY_A, &plain, Some("cache_1h,vision")).await;
+    let error = answer.json();
+    assert_eq!((answer.status.as_u16(), &error["error"]["type"]), (400, &json!("invalid_request_error")), "{error}");
+    let message = error["error"]["message"].as_str().unwrap();
+    assert!(message.contains("\"vision\" is none of context_1m, cache_1h"), "{message}");
+    assert_eq!(stack.provider.received().len(), before);
 }

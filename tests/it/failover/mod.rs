@@ -16,14 +16,16 @@ mod sole;
 mod in_band;
 
 mod affinity;
+mod follow_ups;
 mod capabilities;
+mod dialects;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tests::answers::{self, Tokens, openai_events};
+use tests::answers::{self, Tokens, openai_body, openai_events};
 use tests::caller::Answer;
 use tests::configuration::KEY_A;
 use tests::eventually;
@@ -36,6 +38,7 @@ use uuid::Uuid;
 const PRIMARY: Tokens = Tokens { input: 11, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0, output: 5 };
 const FALLBACK: Tokens = Tokens { input: 13, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0, output: 7 };
 const FIRST_BYTE: Duration = Duration::from_secs(3);
+const IDLE: Duration = Duration::from_secs(2);
 /// What a loaded machine may take on top.
 const SLACK: Duration = Duration::from_secs(8);
 
@@ -104,6 +107,13 @@ struct Candidate {
     status: Option<u16>,
     input_tokens: Option<u64>,
     output_tokens: Option<u64>,
+}
+
+/// A request that has been answered, and who was asked for it.
+struct Sent {
+    answer: Answer,
+    asked: Vec<Asked>,
+    took: Duration,
 }
 
 /// What one request came to.
@@ -200,16 +210,27 @@ impl Bench {
         self.runtime.as_ref().unwrap().block_on(work)
     }
 
-    /// One request to the model of a scenario, once all is recorded.
+    /// One request for a stream to the model of a scenario, once all is recorded.
     fn ask(&self, scenario: &str) -> Told {
-        self.run(self.told(scenario))
+        self.run(self.told(scenario, true))
     }
 
-    async fn told(&self, scenario: &str) -> Told {
+    /// The same for an answer that is not streamed.
+    fn ask_plainly(&self, scenario: &str) -> Told {
+        self.run(self.told(scenario, false))
+    }
+
+    async fn told(&self, scenario: &str, stream: bool) -> Told {
+        self.recorded(self.send(scenario, stream).await).await
+    }
+
+    async fn send(&self, scenario: &str, stream: bool) -> Sent {
         let before = Instant::now();
-        let answer = self.stack.caller().send("/v1/chat/completions", &answers::openai_request(scenario, true)).await;
-        let took = before.elapsed();
-        let asked = self.asked(scenario, before);
+        let answer = self.stack.caller().send("/v1/chat/completions", &answers::openai_request(scenario, stream)).await;
+        Sent { answer, took: before.elapsed(), asked: self.asked(scenario, before) }
+    }
+
+    async fn recorded(&self, Sent { answer, asked, took }: Sent) -> Told {
         let row = self.stack.row(answer.request_id()).await;
         let candidates = candidates(&self.stack, answer.request_id(), asked.len()).await;
         // One to one: as many as were asked, in that order, for those models, with those answers.
@@ -251,10 +272,15 @@ async fn start() -> (Stack, Log) {
         let scenario = ALL.iter().copied().flatten().find(|scenario| scenario.name == name).unwrap();
         let script = if side == "primary" { scenario.primary } else { scenario.fallback.unwrap() };
         let tokens = if side == "primary" { PRIMARY } else { FALLBACK };
-        let model = received.json()["model"].as_str().unwrap().to_owned();
+        let request = received.json();
+        let model = request["model"].as_str().unwrap().to_owned();
         let mut log = seen.lock().unwrap();
         let nth = log.iter().filter(|asked| asked.endpoint == endpoint).count() + 1;
-        let reply = script(nth).unwrap_or_else(|| Reply::events(openai_events(&model, tokens, &["one ", "two"], true)));
+        let good = || match request["stream"] == true {
+            true => Reply::events(openai_events(&model, tokens, &["one ", "two"], true)),
+            false => Reply::whole(200, "application/json", openai_body(&model, tokens, "one two").to_string()),
+        };
+        let reply = script(nth).unwrap_or_else(good);
         log.push(Asked { endpoint, model, status: Some(reply.status().as_u16()), at: Instant::now() });
         reply
     };
@@ -270,7 +296,7 @@ async fn start() -> (Stack, Log) {
         }
         catalogue += &model(name, sides);
     }
-    let gateway = "[gateway.timeouts]\nfirst_byte = \"3s\"\nidle = \"2s\"\n".to_owned();
+    let gateway = "[gateway.timeouts]\nfirst_byte = \"3s\"\nplain_first_byte = \"3s\"\nidle = \"2s\"\n".to_owned();
     (Stack::planned(Plan { gateway, catalogue, ..Plan::default() }, script).await, log)
 }
 

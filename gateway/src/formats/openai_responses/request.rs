@@ -12,6 +12,9 @@ pub(crate) fn peek(body: &[u8]) -> Result<Peeked, InvalidBody> {
         user: user.map(Into::into),
         max_output_tokens: members.count("max_output_tokens"),
         conversation: conversation(members),
+        previous_response: members.text("previous_response_id").filter(|id| !id.is_empty()).map(Into::into),
+        // Kept unless that is declined (<https://platform.openai.com/docs/guides/conversation-state>).
+        keeps_response: members.boolean("store").unwrap_or(true),
         ..body.peek()?
     })
 }

@@ -26,8 +26,11 @@ pub(crate) fn read(body: &[u8]) -> Reading {
     reading
 }
 
-/// Reads all of a response but its output: model, usage, and how it ended.
+/// Reads all of a response but its output: its id, model, usage, and how it ended.
 pub(crate) fn read_members(response: &Object<'_>, reading: &mut Reading) {
+    if reading.response_id.is_none() {
+        reading.response_id = response.text("id").filter(|id| !id.is_empty()).map(Into::into);
+    }
     if let Some(model) = response.text("model").filter(|model| !model.is_empty()) {
         reading.model_reported = Some(model.into_owned());
     }

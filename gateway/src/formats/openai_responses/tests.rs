@@ -91,6 +91,27 @@ fn a_body_that_is_no_response_is_an_error_and_a_queued_one_is_not() {
 }
 
 #[test]
+fn what_goes_on_from_what_and_whether_it_is_kept_is_read() {
+    let peeked = |rest: &str| {
+        let body = Bytes::from(format!(r#"{{"model":"m","input":"x"{rest}}}"#));
+        let peeked = peek(Format::OpenaiResponses, &body).unwrap();
+        (peeked.previous_response, peeked.keeps_response)
+    };
+    assert_eq!(peeked(""), (None, true));
+    assert_eq!(peeked(r#","previous_response_id":"resp_1","store":false"#), (Some("resp_1".to_owned()), false));
+    assert_eq!(peeked(r#","previous_response_id":null,"store":null"#), (None, true));
+    assert_eq!(peeked(r#","previous_response_id":"""#), (None, true));
+    let chat = peek(Format::OpenaiChat, &Bytes::from_static(br#"{"model":"m","store":true}"#)).unwrap();
+    assert!(!chat.keeps_response, "no chat goes on from another");
+    let begun = read(
+        "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"model\":\"m\"}}\n\n",
+    );
+    assert_eq!(begun.response_id.as_deref(), Some("resp_1"));
+    let whole = read_body(Format::OpenaiResponses, br#"{"id":"resp_2","status":"completed","output":[]}"#);
+    assert_eq!(whole.response_id.as_deref(), Some("resp_2"));
+}
+
+#[test]
 fn only_the_models_name_changes() {
     let body = Bytes::from_static(br#"{"model":"a","input":"x","stream":true,"max_output_tokens":7,"user":"u"}"#);
     let peeked = peek(Format::OpenaiResponses, &body).unwrap();

@@ -11,18 +11,17 @@ use std::time::{Duration, Instant, SystemTime};
 use schemas::events::Candidate;
 use schemas::outcome::Verdict;
 use schemas::price::reported_cost;
-use schemas::time::Timestamp;
-use schemas::usage::Usage;
 use tokio_util::sync::CancellationToken;
 
-use self::schedule::Schedule;
+use self::schedule::{Schedule, Turn};
 use super::attempt::{self, Answer, Call};
+use super::considered;
 use super::failure::Failure;
 use super::receipt::Ticket;
 use super::route::Routed;
 use crate::app::App;
 use crate::classify;
-use crate::health::{Admission, Claim, SkipReason, Skipped};
+use crate::health::{Admission, Claim, SkipReason, Skipped, Standing};
 
 /// The failure that the client is told of, of those so far, and whose it is.
 struct Told {
@@ -42,7 +41,6 @@ pub(super) async fn failover(
     routed: &Routed,
     left: &CancellationToken,
 ) -> Result<Answer, Failure> {
-    note_unfit(ticket, routed);
     let candidates: Vec<&crate::catalog::Candidate> = routed.candidates().collect();
     // The last bytes of a version 7 id are random.
     let random = ticket.id().as_u64_pair().1;
@@ -62,7 +60,7 @@ pub(super) async fn failover(
             Admission::Admitted(slot) => slot,
             Admission::Skipped(why) => {
                 if schedule.skipped(turn, look_again(why, now), now) {
-                    pass_over(ticket, candidate_event(ticket, (turn.index, turn.attempt), candidate), candidate, why);
+                    pass_over(ticket, considered::event(ticket, (turn.index, turn.attempt), candidate), candidate, why);
                 }
                 passed.push((candidate.target.id, why));
                 continue;
@@ -70,17 +68,19 @@ pub(super) async fn failover(
         };
         schedule.begun(turn, now);
         name_target(ticket, candidate);
-        ticket.begin_candidate(candidate_event(ticket, (turn.index, turn.attempt), candidate), slot);
+        ticket.begin_candidate(considered::event(ticket, (turn.index, turn.attempt), candidate), slot);
         if ticket.receipt.attempts == 1 {
             app.metrics.overhead(ticket.elapsed());
         }
-        let call = Call { app, candidate, routed, operation: ticket.receipt.operation, deadline: ticket.deadline() };
+        let (operation, deadline) = (ticket.receipt.operation, ticket.deadline());
+        let patience = patience(app, routed, &schedule, turn);
+        let call = Call { app, candidate, routed, operation, patience, deadline };
         let Some(event) = ticket.candidate_mut() else { break };
         match attempt::attempt(&call, event).await {
             Ok(answer) => {
                 event.verdict = Verdict::Succeeded;
                 if let Some(conversation) = &mut ticket.turn {
-                    conversation.answered(candidate.seed, turn.index);
+                    conversation.answered(candidate.identity(), turn.index);
                 }
                 return Ok(answer);
             }
@@ -106,9 +106,21 @@ pub(super) async fn failover(
     Err(failure)
 }
 
-/// What the request may claim of a target: all its slots where its prompt is known, or where nobody else is left.
+/// How long a candidate may be silent. A plain answer comes when it is complete, which no limit can foresee: whoever is
+/// asked for one has all the time that is left, unless somebody else could still give it.
+fn patience(app: &App, routed: &Routed, schedule: &Schedule<'_>, turn: Turn) -> Option<Duration> {
+    if routed.peeked.stream {
+        return Some(app.timeouts.first_byte.0);
+    }
+    let patience = app.timeouts.plain_first_byte.0;
+    let then = Instant::now() + patience;
+    let could_answer = |other: &crate::catalog::Candidate| app.health.standing(other.target.id, then) != Standing::Shut;
+    schedule.elsewhere(turn).any(could_answer).then_some(patience)
+}
+
+/// What the request may claim of a target: all its slots where its prompt or its last response is known, or where nobody else is left.
 fn claim(ticket: &Ticket, candidate: &crate::catalog::Candidate, passed: &[Passed]) -> Claim {
-    let is_held = ticket.turn.as_ref().is_some_and(|turn| turn.held() == Some(candidate.seed));
+    let is_held = ticket.turn.as_ref().is_some_and(|turn| turn.is_known_at(candidate.identity()));
     let gave_way = |(id, why): &Passed| *id == candidate.target.id && why.reason == SkipReason::Reserved;
     if is_held || passed.iter().any(gave_way) { Claim::Known } else { Claim::New }
 }
@@ -129,15 +141,6 @@ fn pass_over(ticket: &mut Ticket, event: Candidate, candidate: &crate::catalog::
     let app = std::sync::Arc::clone(ticket.app());
     if let Some(conversation) = ticket.turn.as_mut().filter(|_| why.reason.is_fault()) {
         conversation.lost(&app.affinity, candidate.seed);
-    }
-}
-
-/// Writes down the candidates that cannot do what the request needs.
-fn note_unfit(ticket: &mut Ticket, routed: &Routed) {
-    for (at, (place, unfit)) in routed.line.unfit.iter().enumerate() {
-        let Some(candidate) = routed.candidate_at(*place) else { continue };
-        let event = candidate_event(ticket, (routed.line.fit.len() + at, 0), candidate);
-        ticket.candidate_skipped(event, unfit.as_str());
     }
 }
 
@@ -170,37 +173,4 @@ fn point_at(ticket: &mut Ticket, candidate: &crate::catalog::Candidate) {
     receipt.key.clone_from(&target.key);
     receipt.model_upstream.clone_from(&candidate.model_upstream);
     receipt.cost_multiplier = target.cost_multiplier;
-}
-
-fn candidate_event(
-    ticket: &Ticket,
-    (index, attempt_index): (usize, u16),
-    candidate: &crate::catalog::Candidate,
-) -> Candidate {
-    let target = &candidate.target;
-    Candidate {
-        candidate_index: u16::try_from(index).unwrap_or(u16::MAX),
-        attempt_index,
-        verdict: Verdict::Failed,
-        reason: "chosen".to_owned(),
-        provider: target.provider.clone(),
-        endpoint: target.endpoint.clone(),
-        key: target.key.clone(),
-        model: ticket.receipt.model.clone(),
-        model_upstream: candidate.model_upstream.clone(),
-        model_reported: String::new(),
-        cost_multiplier: target.cost_multiplier,
-        status: None,
-        error_class: None,
-        error_message: None,
-        started_at: Timestamp::now(),
-        headers_ms: None,
-        first_content_ms: None,
-        duration_ms: 0.0,
-        response_bytes: 0,
-        usage: Usage::UNKNOWN,
-        reported_cost: None,
-        received_at: ticket.receipt.received_at,
-        client: ticket.receipt.client.clone(),
-    }
 }
