@@ -50,6 +50,11 @@ impl Usage {
         Self { fresh_input: self.input, cache_read: None, cache_write_5m: None, cache_write_1h: None, ..*self }
     }
 
+    /// Whether the provider told anything about its prompt cache, if only that it was not used.
+    pub fn tells_of_cache(&self) -> bool {
+        [self.cache_read, self.cache_write_5m, self.cache_write_1h].iter().any(Option::is_some)
+    }
+
     /// Whether anything at all is known.
     pub fn is_known(&self) -> bool {
         *self != Self::UNKNOWN

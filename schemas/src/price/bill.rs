@@ -81,8 +81,8 @@ pub struct Priced {
     /// The exact cost; `None` when usage or price is unknown.
     pub cost: Option<Pico>,
     /// What it would have cost more without the provider's prompt cache; `None` when the cost is unknown, or is what the
-    /// provider says that it is. Negative where
-    /// writing to the cache cost more than reading from it saved.
+    /// provider says that it is, or the provider told nothing about a cache. Negative where writing to the cache cost more
+    /// than reading from it saved.
     pub cache_saved: Option<Pico>,
     /// The entry used; empty when none fits.
     pub price_id: String,
@@ -100,8 +100,8 @@ impl Book {
             Some(charge) => charge.checked_mul_factor(billed.multiplier),
             None => entry.and_then(|entry| entry.cost(billed.usage, billed.multiplier)),
         };
-        // A charge says nothing of what it would have been.
-        let by_list = entry.filter(|_| charged.is_none());
+        // A charge says nothing of what it would have been, and who tells nothing of a cache may have one.
+        let by_list = entry.filter(|_| charged.is_none() && billed.usage.tells_of_cache());
         let uncached = by_list.and_then(|entry: &Price| entry.cost(&billed.usage.without_cache(), billed.multiplier));
         Priced {
             cost,

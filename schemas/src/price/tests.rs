@@ -104,6 +104,8 @@ fn what_the_cache_saved_is_the_difference_to_the_bill_without_it() {
     assert_eq!(saved(&usage(10, 0, 100, 7)).unwrap(), "-0.000075000000");
     assert_eq!(saved(&usage(10, 0, 0, 7)).unwrap(), "0.000000000000");
     assert_eq!(saved(&Usage::UNKNOWN), None);
+    let silent = Usage { cache_read: None, cache_write_5m: None, cache_write_1h: None, ..usage(10, 0, 0, 7) };
+    assert_eq!(saved(&silent), None, "who tells nothing of a cache may have one");
 }
 
 #[test]
