@@ -9,7 +9,7 @@ use bytes::Bytes;
 use schemas::config;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::queries::{Statement, Value};
+use crate::queries::{self, Statement, Value};
 
 /// Statements running at once: enough to keep a server busy, too few to take it away from the recorder.
 const CONCURRENT: usize = 8;
@@ -20,8 +20,10 @@ pub enum Error {
     /// No connection, or no answer within the time limit.
     #[error("ClickHouse cannot be reached at present; nothing is lost, try again shortly")]
     Unreachable(String),
-    /// The database or a table does not exist yet.
-    #[error("ClickHouse does not have Weir's tables yet: the recorder creates them when it starts")]
+    /// The database, a table or a column does not exist yet.
+    #[error(
+        "ClickHouse does not have all of Weir's tables and columns yet: the recorder makes them when it starts, try again shortly"
+    )]
     NotMigrated(String),
     /// Wrong user or password, or missing rights.
     #[error("ClickHouse refuses this service: check [clickhouse] user and password, and that user's rights")]
@@ -132,7 +134,10 @@ impl ClickHouse {
             .with_setting("result_overflow_mode", "throw")
             // Results are named like the columns that they sum up; inside a statement the name is the column's.
             .with_setting("prefer_column_name_to_alias", "1")
-            .with_setting("do_not_merge_across_partitions_select_final", "1");
+            .with_setting("do_not_merge_across_partitions_select_final", "1")
+            // Of an hour's rows only those of the last minutes are read whole. Columns of the sorting key alone are moved,
+            // which both rows of a repeated request share.
+            .with_setting("optimize_move_to_prewhere_if_final", "1");
         if let Some(password) = &config.password {
             client = client.with_password(password.resolve()?.expose());
         }
@@ -150,7 +155,8 @@ impl ClickHouse {
         let _permit = self.permit().await?;
         let rows = self.prepare(statement, max_rows).fetch_all::<T>();
         match tokio::time::timeout(self.longest_wait(), rows).await {
-            Ok(rows) => Ok(rows?),
+            Ok(Ok(rows)) => Ok(rows),
+            Ok(Err(error)) => Err(self.explained(error.into()).await),
             Err(_) => Err(Error::Unreachable(format!("no answer within {} s", self.longest_wait().as_secs()))),
         }
     }
@@ -166,8 +172,25 @@ impl ClickHouse {
             .with_setting("format_csv_null_representation", "");
         let cursor = query.fetch_bytes(format)?;
         let mut download = Download { cursor, wait: self.longest_wait(), first: None, _permit: permit };
-        download.first = download.pull().await?;
+        match download.pull().await {
+            Ok(first) => download.first = first,
+            Err(error) => return Err(self.explained(error).await),
+        }
         Ok(download)
+    }
+
+    /// A statement that names a column which is not there is at fault, unless the recorder is still making the columns.
+    async fn explained(&self, error: Error) -> Error {
+        let Error::Failed(detail) = &error else { return error };
+        // THERE_IS_NO_COLUMN, NOT_FOUND_COLUMN_IN_BLOCK, NO_SUCH_COLUMN_IN_TABLE, UNKNOWN_IDENTIFIER
+        if !matches!(exception_code(detail), Some(8 | 10 | 16 | 47)) {
+            return error;
+        }
+        let unapplied = self.prepare(&queries::unapplied_migrations(), 1).fetch_one::<u64>();
+        match tokio::time::timeout(self.longest_wait(), unapplied).await {
+            Ok(Ok(count)) if count > 0 => Error::NotMigrated(format!("{count} migrations are to come: {detail}")),
+            _ => error,
+        }
     }
 
     fn prepare(&self, statement: &Statement, max_rows: usize) -> Query {

@@ -1,7 +1,5 @@
 //! Whatever is asked, rollups and rows give one answer.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 use recorder::reprice::{Period, Run};
 use schemas::price::Book;
 use schemas::time::Timestamp;
@@ -117,21 +115,7 @@ struct History {
 async fn history() -> History {
     let engine = Engine::shared().await;
     let database = Database::on(engine);
-    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let settings = Settings {
-        nats_url: "nats://127.0.0.1:1".to_owned(),
-        clickhouse_url: engine.url(),
-        database: database.name.to_string(),
-        ledger_dir: "unused".into(),
-        listen: nowhere,
-        ops_listen: nowhere,
-        recorder_ops_listen: nowhere,
-        nats: String::new(),
-        gateway: String::new(),
-        recorder: String::new(),
-        analytics: String::new(),
-        catalogue: String::new(),
-    };
+    let settings = Settings::of_database(engine.url(), &database.name);
     let until = Timestamp::now();
     let options = Options { rows: ROWS, days: DAYS, until, seed: 11 };
     let (config, book) = (settings.config(), Book::builtin().unwrap());

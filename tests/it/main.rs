@@ -86,6 +86,9 @@ mod chaos;
 /// Analytics answers what ClickHouse holds.
 mod analytics;
 
+/// While the recorder makes the tables, questions are put off and none is called a fault.
+mod migrating;
+
 /// Requests are told as they end, to everybody who listens, and no slow listener costs anybody anything.
 mod live;
 

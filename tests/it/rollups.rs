@@ -1,5 +1,6 @@
 //! Rollups, rows and answers agree to the last digit, whatever came late, came twice or was priced again.
 
+use schemas::rollups::{Family, Grain};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tests::eventually;
@@ -52,7 +53,7 @@ async fn with_late_rows() -> Stack {
 async fn backfilled(stack: &Stack) {
     eventually("the rollups are complete", ARRIVAL, || async {
         let rows: Vec<Value> = stack.database.try_rows("SELECT DISTINCT family FROM {db}.backfills").await?;
-        if rows.len() == 2 { Ok(()) } else { Err(format!("{rows:?}")) }
+        if rows.len() == Family::ALL.len() { Ok(()) } else { Err(format!("{rows:?}")) }
     })
     .await;
 }
@@ -90,8 +91,9 @@ async fn what_comes_late_is_in_the_rollups_at_once_and_what_comes_twice_is_taken
         let late = sums(&stack, OF_ROLLUP, &format!("usage_{grain} WHERE {LATE_BUCKET}")).await.unwrap();
         assert_eq!(late, expected, "usage_{grain}");
     }
-    sealed(&stack, "usage", 0).await;
-    sealed(&stack, "candidates", 0).await;
+    for family in Family::ALL {
+        sealed(&stack, family.as_str(), 0).await;
+    }
 
     // The same rows once more, as an insert whose token is forgotten.
     for table in ["requests", "candidates"] {
@@ -104,8 +106,9 @@ async fn what_comes_late_is_in_the_rollups_at_once_and_what_comes_twice_is_taken
         )
         .await;
     }
-    sealed(&stack, "usage", 1).await;
-    sealed(&stack, "candidates", 1).await;
+    for family in Family::ALL {
+        sealed(&stack, family.as_str(), 1).await;
+    }
     for grain in ["1m", "1h", "1d"] {
         let after = sums(&stack, OF_ROLLUP, &format!("usage_{grain} WHERE {LATE_BUCKET}")).await.unwrap();
         assert_eq!(after, expected, "usage_{grain}");
@@ -117,13 +120,15 @@ async fn what_comes_late_is_in_the_rollups_at_once_and_what_comes_twice_is_taken
              WHERE verdict = 'replaced' ORDER BY family",
         )
         .await;
-    let found = json!({ "family": "usage", "counted_before": 2 * REQUESTS, "counted": REQUESTS, "hours": 1 });
     // Sent within minutes; where an hour ends in between, there are two.
     let as_one = |row: &Value| {
         json!({ "hours": row["hours"].as_u64().map(|hours| hours.min(1)), "family": row["family"],
         "counted_before": row["counted_before"], "counted": row["counted"] })
     };
-    assert!(told.iter().any(|row| as_one(row) == found), "{told:?}");
+    for family in ["usage", "latency"] {
+        let found = json!({ "family": family, "counted_before": 2 * REQUESTS, "counted": REQUESTS, "hours": 1 });
+        assert!(told.iter().any(|row| as_one(row) == found), "{family}: {told:?}");
+    }
     let left: Vec<Value> =
         stack.database.rows("SELECT name FROM system.tables WHERE database = '{db}' AND name LIKE '%seal\\_%'").await;
     assert!(left.len() <= 3, "tables of jobs are left behind: {left:?}");
@@ -143,9 +148,9 @@ async fn a_database_from_before_the_rollups_is_filled_in() {
     let today = sums(&stack, OF_ROWS, &format!("requests FINAL WHERE NOT {LATE}")).await.unwrap();
     let all = sums(&stack, OF_ROWS, "requests FINAL").await.unwrap();
     drop(stack.recorder.take());
-    for family in ["usage", "candidates"] {
-        for grain in ["1m", "1h", "1d"] {
-            run(&stack, &format!("TRUNCATE TABLE {{db}}.{family}_{grain}")).await;
+    for family in Family::ALL {
+        for grain in Grain::ALL {
+            run(&stack, &format!("TRUNCATE TABLE {{db}}.{}", family.table(grain))).await;
         }
     }
     for table in ["seals", "backfills"] {

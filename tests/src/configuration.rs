@@ -58,6 +58,25 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// For services that read a database, with nothing else behind them.
+    pub fn of_database(clickhouse_url: String, database: &str) -> Self {
+        let nowhere = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+        Self {
+            nats_url: "nats://127.0.0.1:1".to_owned(),
+            clickhouse_url,
+            database: database.to_owned(),
+            ledger_dir: "unused".into(),
+            listen: nowhere,
+            ops_listen: nowhere,
+            recorder_ops_listen: nowhere,
+            nats: String::new(),
+            gateway: String::new(),
+            recorder: String::new(),
+            analytics: String::new(),
+            catalogue: String::new(),
+        }
+    }
+
     /// The file.
     pub fn text(&self) -> String {
         let Self {

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::params;
-use crate::queries::{self, Adjustment, Bodies, Candidate, Opened, PriceTier, Request};
-use crate::server::Shared;
+use crate::queries::{self, Adjustment, Bodies, Candidate, Opened, PriceTier, Request, Whose};
+use crate::server::{App, Shared};
 
 /// Opened, tried, ended, and what the price was made of.
 #[derive(Serialize)]
@@ -37,20 +37,44 @@ pub async fn answer(
     params::none(query.as_deref().unwrap_or_default())?;
     // What is not text is not an id either.
     let id = params::request_id(&path.map(|Path(id)| id).unwrap_or_default())?;
-    let (opened, candidates, request, bodies, adjustments) = tokio::try_join!(
-        queries::opened(&app.clickhouse, id),
-        queries::candidates(&app.clickhouse, id),
-        queries::request(&app.clickhouse, id),
-        queries::bodies(&app.clickhouse, id),
-        queries::adjustments(&app.clickhouse, id),
-    )?;
-    if opened.is_none() && request.is_none() && candidates.is_empty() {
+    let mut found = read(&app, Whose::near(id)).await?;
+    if found.is_nothing() {
+        found = read(&app, Whose::ever(id)).await?;
+    }
+    if found.is_nothing() {
         return Err(Error::NoSuchRequest(id));
     }
+    let Found { opened, candidates, request, bodies, adjustments } = found;
     let price = match request.as_ref().map(|row| row.price_id.0.as_str()) {
         None | Some("") => Vec::new(),
         Some(price_id) => queries::price(&app.clickhouse, price_id).await?,
     };
     let state = if request.is_some() { "settled" } else { "open" };
     Ok(Json(Story { request_id: id, state, opened, candidates, request, price, adjustments, bodies }))
+}
+
+/// The rows of a request.
+struct Found {
+    opened: Option<Opened>,
+    candidates: Vec<Candidate>,
+    request: Option<Request>,
+    bodies: Vec<Bodies>,
+    adjustments: Vec<Adjustment>,
+}
+
+impl Found {
+    fn is_nothing(&self) -> bool {
+        self.opened.is_none() && self.request.is_none() && self.candidates.is_empty()
+    }
+}
+
+async fn read(app: &App, whose: Whose) -> Result<Found, Error> {
+    let (opened, candidates, request, bodies, adjustments) = tokio::try_join!(
+        queries::opened(&app.clickhouse, whose),
+        queries::candidates(&app.clickhouse, whose),
+        queries::request(&app.clickhouse, whose),
+        queries::bodies(&app.clickhouse, whose),
+        queries::adjustments(&app.clickhouse, whose),
+    )?;
+    Ok(Found { opened, candidates, request, bodies, adjustments })
 }

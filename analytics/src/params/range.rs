@@ -38,9 +38,9 @@ pub enum Interval {
 impl Range {
     /// `to` is now and `from` a day before it, where they are not given.
     pub(super) fn parse(from: Option<String>, to: Option<String>, now: Timestamp) -> Result<Self, Error> {
-        let to = to.map_or(Ok(now), |text| instant("to", &text, now))?;
-        let day_before = Timestamp::from_micros(to.as_micros() - DAY_MICROS);
-        let from = from.map_or(Ok(day_before), |text| instant("from", &text, now))?;
+        let to = to.map_or(Ok(now), |text| bound("to", &text, now))?;
+        let day_before = minute(Timestamp::from_micros(to.as_micros() - DAY_MICROS));
+        let from = from.map_or(Ok(day_before), |text| bound("from", &text, now))?;
         if from >= to {
             return Err(Error::new("from", format!("must be before to, but {from} is not before {to}")));
         }
@@ -51,6 +51,18 @@ impl Range {
     pub fn length_micros(self) -> i64 {
         self.to.as_micros() - self.from.as_micros()
     }
+}
+
+/// A bound of a range. So many minutes, hours, days or weeks before now are meant to the minute: a range that begins
+/// there is read from rollups alone, where one that begins within a minute needs the rows of its hour too.
+fn bound(parameter: &str, text: &str, now: Timestamp) -> Result<Timestamp, Error> {
+    let time = instant(parameter, text, now)?;
+    let is_exact = !text.starts_with('-') || text.ends_with('s');
+    Ok(if is_exact { time } else { minute(time) })
+}
+
+fn minute(time: Timestamp) -> Timestamp {
+    Timestamp::from_micros(time.as_micros() - time.as_micros().rem_euclid(60 * SECOND_MICROS))
 }
 
 /// A time, in any of the ways it may be written.

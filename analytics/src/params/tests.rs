@@ -45,6 +45,17 @@ fn times_are_absolute_days_or_relative() {
 }
 
 #[test]
+fn a_time_before_now_is_one_of_full_minutes_unless_it_is_told_in_seconds() {
+    let range = |query: &str| Aggregate::parse(query, time("2026-11-21T12:34:56.789Z")).unwrap().range;
+    let to = time("2026-11-21T12:34:56.789Z");
+    assert_eq!(range(""), Range { from: time("2026-11-20T12:34:00Z"), to });
+    assert_eq!(range("from=-1h"), Range { from: time("2026-11-21T11:34:00Z"), to });
+    assert_eq!(range("from=-1h").from, range("from=-2h&to=-1h").to, "what ends there and what begins there meet");
+    assert_eq!(range("from=-90s").from, time("2026-11-21T12:33:26.789Z"));
+    assert_eq!(range("from=2026-11-21T12:33:26.789Z").from, time("2026-11-21T12:33:26.789Z"));
+}
+
+#[test]
 fn a_day_before_to_is_where_from_starts() {
     let range = aggregate("to=2026-11-10T00:00:00Z").unwrap().range;
     assert_eq!(range.from, time("2026-11-09T00:00:00Z"));

@@ -2,5 +2,6 @@
 SELECT {{columns}}
 FROM adjustments FINAL
 WHERE request_id = {request_id:UUID}
+  AND {{scope}}
 ORDER BY revision
 LIMIT {row_limit:UInt64}

@@ -2,5 +2,6 @@
 SELECT {{columns}}
 FROM bodies FINAL
 WHERE request_id = {request_id:UUID}
+  AND {{scope}}
 ORDER BY scope = 'attempt', seq
 LIMIT {row_limit:UInt64}

@@ -5,6 +5,8 @@ mod aggregates;
 mod tables;
 mod totals;
 mod audit;
+mod newest;
+mod story;
 mod reach;
 mod source;
 mod questions;
@@ -16,10 +18,9 @@ pub use cells::{Instant, Money, Text};
 pub use questions::{costs, failures, latency, providers, usage};
 pub use reach::Rollups;
 pub use statement::{Statement, Value};
+pub use story::{Whose, adjustments, bodies, candidates, opened, price, request};
 pub use tables::{Adjustment, Bodies, Candidate, Opened, PriceTier, Request};
 pub use totals::{CandidateTotals, Partition, RequestTotals, TokenTotals};
-
-use uuid::Uuid;
 
 use self::statement::one_more;
 use crate::clickhouse::{ClickHouse, Error};
@@ -27,69 +28,30 @@ use crate::params::Search;
 
 /// Rows that the totals of a few days may have: names are bounded by the configuration, reasons by the code.
 const TOTALS_ROWS_MAX: usize = 5_000_000;
-/// Candidates that one request may have in its story.
-const CANDIDATES_MAX: usize = 1000;
 /// Tables that this service reads, as `ready.sql` lists them.
-const TABLES: u64 = 15;
-/// Repricings that one request may have in its story.
-const ADJUSTMENTS_MAX: usize = 1000;
-/// Captured bodies that one request may have in its story: each may be large.
-const BODIES_MAX: usize = 100;
+const TABLES: u64 = 21;
 
 const REQUESTS: &str = include_str!("requests.sql");
 
 /// A page of requests and one more, newest first.
 pub async fn page(clickhouse: &ClickHouse, asked: &Search) -> Result<Vec<Request>, Error> {
-    let statement = Statement::new(REQUESTS, one_more(asked.limit)).fill("columns", "?fields");
-    let statement = statement.scope(asked.range, &asked.filters, asked.cursor.as_ref());
-    clickhouse.rows(&statement, asked.limit + 1).await
+    let mut rows = Vec::new();
+    for piece in newest::pieces(asked.range, asked.cursor.as_ref()) {
+        let wanted = (asked.limit + 1).saturating_sub(rows.len());
+        if wanted == 0 {
+            break;
+        }
+        let statement = Statement::new(REQUESTS, one_more(wanted - 1)).fill("columns", "?fields");
+        let statement = statement.scope(piece, &asked.filters, asked.cursor.as_ref());
+        rows.extend(clickhouse.rows(&statement, wanted).await?);
+    }
+    Ok(rows)
 }
 
 /// The statement of all requests in a range, as a file.
 pub fn requests(asked: &Search, max_rows: usize) -> Statement {
     let statement = Statement::new(REQUESTS, one_more(max_rows)).fill("columns", "*");
     statement.scope(asked.range, &asked.filters, asked.cursor.as_ref())
-}
-
-/// How a request ended.
-pub async fn request(clickhouse: &ClickHouse, id: Uuid) -> Result<Option<Request>, Error> {
-    let statement = of_request(include_str!("request.sql"), id, 2);
-    Ok(clickhouse.rows(&statement, 2).await?.pop())
-}
-
-/// How a request was let in.
-pub async fn opened(clickhouse: &ClickHouse, id: Uuid) -> Result<Option<Opened>, Error> {
-    let statement = of_request(include_str!("opened.sql"), id, 2);
-    Ok(clickhouse.rows(&statement, 2).await?.pop())
-}
-
-/// Every candidate of a request, in the order in which they were considered.
-pub async fn candidates(clickhouse: &ClickHouse, id: Uuid) -> Result<Vec<Candidate>, Error> {
-    let statement = of_request(include_str!("candidates.sql"), id, CANDIDATES_MAX);
-    clickhouse.rows(&statement, CANDIDATES_MAX).await
-}
-
-/// What was said in a request, where it was captured.
-pub async fn bodies(clickhouse: &ClickHouse, id: Uuid) -> Result<Vec<Bodies>, Error> {
-    let statement = of_request(include_str!("bodies.sql"), id, BODIES_MAX);
-    clickhouse.rows(&statement, BODIES_MAX).await
-}
-
-/// What repricings have made of a request's cost, in order.
-pub async fn adjustments(clickhouse: &ClickHouse, id: Uuid) -> Result<Vec<Adjustment>, Error> {
-    let statement = of_request(include_str!("adjustments.sql"), id, ADJUSTMENTS_MAX);
-    clickhouse.rows(&statement, ADJUSTMENTS_MAX).await
-}
-
-/// The entry of the price book of that id, tier by tier.
-pub async fn price(clickhouse: &ClickHouse, id: &str) -> Result<Vec<PriceTier>, Error> {
-    let statement = Statement::new(include_str!("price.sql"), 1000).fill("columns", "?fields");
-    clickhouse.rows(&statement.bind("price_id", Value::Text(id.to_owned())), 1000).await
-}
-
-fn of_request(template: &str, id: Uuid, max_rows: usize) -> Statement {
-    let row_limit = i64::try_from(max_rows).unwrap_or(i64::MAX);
-    Statement::new(template, row_limit).fill("columns", "?fields").bind("request_id", Value::Text(id.to_string()))
 }
 
 /// What each day's data is made of.
@@ -107,6 +69,12 @@ pub async fn check_tables(clickhouse: &ClickHouse) -> Result<(), Error> {
         Some(&TABLES) => Ok(()),
         present => Err(Error::NotMigrated(format!("{} of {TABLES} tables are there", present.unwrap_or(&0)))),
     }
+}
+
+/// The statement that counts the migrations which the recorder has not applied yet.
+pub fn unapplied_migrations() -> Statement {
+    let names = schemas::migrations::ALL.iter().map(|migration| migration.name.to_owned()).collect();
+    Statement::new(include_str!("unapplied.sql"), 1).bind("names", Value::List(names))
 }
 
 /// Whether the rollups hold what was recorded before they were made.

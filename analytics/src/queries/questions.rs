@@ -9,6 +9,7 @@ use crate::params::Aggregate;
 
 const USAGE: Needs = Needs {
     family: Family::Usage,
+    narrow: None,
     names: &["outcome"],
     sums: &[
         ("requests", Nothing::Never),
@@ -29,6 +30,7 @@ const USAGE: Needs = Needs {
 
 const COSTS: Needs = Needs {
     family: Family::Usage,
+    narrow: None,
     names: &["outcome"],
     sums: &[
         ("requests", Nothing::Count),
@@ -45,6 +47,7 @@ const COSTS: Needs = Needs {
 
 const LATENCY: Needs = Needs {
     family: Family::Usage,
+    narrow: Some(Family::Latency),
     names: &[],
     sums: &[
         ("sent_requests", Nothing::Never),
@@ -61,6 +64,7 @@ const LATENCY: Needs = Needs {
 
 const FAILURES: Needs = Needs {
     family: Family::Usage,
+    narrow: None,
     names: &["outcome", "error_class", "upstream_status"],
     sums: &[
         ("requests", Nothing::Count),
@@ -74,6 +78,7 @@ const FAILURES: Needs = Needs {
 
 const ANSWERED: Needs = Needs {
     family: Family::Usage,
+    narrow: None,
     names: &[],
     sums: &[
         ("sent_requests", Nothing::Count),
@@ -87,6 +92,7 @@ const ANSWERED: Needs = Needs {
 
 const TRIES: Needs = Needs {
     family: Family::Candidates,
+    narrow: Some(Family::Health),
     names: &["verdict", "reason", "error_class"],
     sums: &[
         ("candidates", Nothing::Never),
@@ -135,7 +141,8 @@ fn statement(
 ) -> Statement {
     let mut statement = Statement::new(template, one_more(max_rows)).groups(asked);
     for (placeholder, needs) in sources {
-        statement = statement.source(placeholder, asked, *needs, &pieces(asked, needs.family, rollups));
+        let needs = needs.of(asked);
+        statement = statement.source(placeholder, asked, needs, &pieces(asked, needs.family, rollups));
     }
     statement
 }

@@ -2,7 +2,7 @@
 
 use schemas::rollups::{Family, Grain, RECEIVED_AT, Rows, Select, Source, dimension};
 
-use super::reach::Piece;
+use super::reach::{Piece, is_known};
 use super::statement::{Statement, Value};
 use crate::params::{Aggregate, Dimension, Filter, Interval, Range};
 
@@ -11,6 +11,8 @@ use crate::params::{Aggregate, Dimension, Filter, Interval, Range};
 pub struct Needs {
     /// Which rollups and rows.
     pub family: Family,
+    /// The same by fewer names, read instead where it knows those that are asked for: its rows are fewer.
+    pub narrow: Option<Family>,
     /// Names that it looks at whatever it is grouped by.
     pub names: &'static [&'static str],
     /// The columns that it adds up, each with what rows hold that add nothing to it.
@@ -56,6 +58,13 @@ enum At {
     Rows,
 }
 
+impl Needs {
+    /// With the smallest family that knows what is asked for.
+    pub fn of(self, asked: &Aggregate) -> Self {
+        Self { family: self.narrow.filter(|family| is_known(asked, *family)).unwrap_or(self.family), ..self }
+    }
+}
+
 impl Statement {
     /// Fills in `placeholder` with the rows that an aggregate adds up: `bucket`, `g1`, `g2` ... for what it is grouped
     /// by, the names that it needs, and its sums.
@@ -79,7 +88,12 @@ impl Statement {
     fn of_rollup(&mut self, asked: &Aggregate, needs: Needs, grain: Grain, ranges: &[Range]) -> String {
         let keys = self.keys(asked, needs, At::Rollup);
         let within = self.within("bucket", ranges, |bound| format!("toDateTime(intDiv({bound}, 1000000), 'UTC')"));
-        let conditions = self.conditions(&asked.filters, needs, At::Rollup, within);
+        let mut conditions = self.conditions(&asked.filters, needs, At::Rollup, within);
+        let names = asked.group_by.iter().chain(asked.filters.iter().map(|filter| &filter.dimension));
+        let names: Vec<&str> = names.filter_map(Dimension::column).collect();
+        if let Some(cut) = needs.family.cut(&names) {
+            conditions += &format!(" AND cut = '{cut}'");
+        }
         let sums: Vec<&str> = needs.sums.iter().map(|(name, _)| *name).collect();
         let table = needs.family.table(grain);
         format!("SELECT {keys}, {} FROM {table} WHERE {conditions}", sums.join(", "))

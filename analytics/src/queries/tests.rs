@@ -1,6 +1,7 @@
 //! How statements are put together, and that callers' words stay out of them.
 
 use schemas::time::Timestamp;
+use uuid::Uuid;
 
 use super::*;
 use crate::params::Aggregate;
@@ -57,6 +58,36 @@ fn rollups_are_read_where_they_know_the_answer() {
 }
 
 #[test]
+fn quantiles_are_read_in_the_smallest_cut_that_knows_the_names() {
+    let latency = |query: &str| sql(&latency(&asked(query), Rollups::Complete, 10));
+    let range = "from=-3d&to=-90s";
+    for (more, part) in [
+        ("", "FROM latency_1h WHERE {} AND cut = ''"),
+        (
+            "&interval=minute&client=a",
+            "FROM latency_1m WHERE {} AND `client` IN {filter_0:Array(String)} AND cut = 'client'",
+        ),
+        ("&group_by=model", "FROM latency_1d WHERE {} AND cut = 'model,provider'"),
+        ("&group_by=provider&client=a", "AND cut = 'client,model,provider'"),
+        ("&group_by=endpoint", "FROM usage_1d WHERE"),
+        ("&outcome=failed", "FROM usage_1d WHERE"),
+    ] {
+        let text = latency(&format!("{range}{more}"));
+        let mut rest = text.as_str();
+        for piece in part.split("{}") {
+            let at = rest.find(piece).unwrap_or_else(|| panic!("{piece} is not in {text}"));
+            rest = &rest[at + piece.len()..];
+        }
+        assert_eq!(text.contains("cut = "), !part.contains("usage_"), "{text}");
+    }
+    let providers = |query: &str| sql(&providers(&asked(query), Rollups::Complete, 10));
+    let known = providers(&format!("{range}&group_by=provider,endpoint"));
+    assert!(known.contains("FROM health_1h WHERE") && known.contains("AND cut = 'provider,endpoint'"), "{known}");
+    assert!(known.contains("FROM usage_1h WHERE"), "tokens and cost are those of requests: {known}");
+    assert!(providers(&format!("{range}&key=k")).contains("FROM candidates_1h WHERE"));
+}
+
+#[test]
 fn what_was_known_at_a_time_is_read_from_what_was_written_until_then() {
     let asked = Aggregate::parse_with_history("from=-3d&as_of=-1d", now()).unwrap();
     let text = sql(&costs(&asked, Rollups::Complete, 10));
@@ -97,12 +128,13 @@ fn every_parameter_of_a_statement_is_bound_and_no_other() {
         providers(&in_rollups, Rollups::Complete, 1),
         providers(&in_rollups, Rollups::Incomplete, 1),
         requests(&search, 1),
-        of_request(include_str!("request.sql"), id, 1),
-        of_request(include_str!("candidates.sql"), id, 1),
-        of_request(include_str!("opened.sql"), id, 1),
-        of_request(include_str!("bodies.sql"), id, 1),
-        of_request(include_str!("adjustments.sql"), id, 1),
+        Whose::ever(id).statement(include_str!("request.sql"), 1),
+        Whose::ever(id).statement(include_str!("candidates.sql"), 1),
+        Whose::ever(id).statement(include_str!("opened.sql"), 1),
+        Whose::ever(id).statement(include_str!("bodies.sql"), 1),
+        Whose::ever(id).statement(include_str!("adjustments.sql"), 1),
         of_days(include_str!("candidate_totals.sql"), &days),
+        unapplied_migrations(),
         audit::events(&Recorded::Since(now())),
         audit::events(&Recorded::Before(now(), &[id].into())),
         audit::sums_of(asked.range),

@@ -142,7 +142,7 @@ impl<'a> Fresh<'a> {
         let sql = format!(
             "SELECT toInt64(toUnixTimestamp(toStartOfHour(bucket))) AS hour, \
                     groupBitXor(cityHash64(toString(tuple(* EXCEPT ({}), {})))) AS digest, \
-                    sum({}) AS counted \
+                    {} AS counted \
              FROM {table} FINAL \
              WHERE bucket >= toDateTime({from}, 'UTC') AND bucket < toDateTime({until}, 'UTC') \
              GROUP BY hour ORDER BY hour",

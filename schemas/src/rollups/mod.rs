@@ -8,6 +8,11 @@
 //! |---|---|---|
 //! | `usage_1m`, `usage_1h`, `usage_1d` | `requests`, `adjustments` | those of [`Family::dimensions`] |
 //! | `candidates_1m`, `candidates_1h`, `candidates_1d` | `candidates` | those of [`Family::dimensions`] |
+//! | `latency_1m`, `latency_1h`, `latency_1d` | `requests` | one of [`Family::cuts`] at a time |
+//! | `health_1m`, `health_1h`, `health_1d` | `candidates` | one of [`Family::cuts`] at a time, and `verdict`, `reason`, `error_class` |
+//!
+//! The last two exist because states of quantiles are dear to read: an hour has a thousand rows in `usage_1h`, each with
+//! three states of up to kilobytes, and a chart of a week needs 168 states. A cut has as many rows as it has names.
 
 /// Rollups of one shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +21,10 @@ pub enum Family {
     Usage,
     /// Candidates.
     Candidates,
+    /// How long requests took, by few sets of names.
+    Latency,
+    /// How candidates did, by few sets of names.
+    Health,
 }
 
 /// The length of a rollup's buckets.
@@ -116,15 +125,46 @@ const CANDIDATES: Source = Source {
     sql: include_str!("candidates_of_candidates.sql"),
 };
 
+const LATENCIES: Source = Source {
+    table: "requests",
+    sums: &[
+        "sent_requests",
+        "ttft_requests",
+        "ttft_ms",
+        "ttft_ms_max",
+        "duration_ms",
+        "duration_ms_max",
+        "speed_requests",
+        "output_tokens_per_second",
+    ],
+    sql: include_str!("latency_of_requests.sql"),
+};
+
+const HEALTH: Source = Source {
+    table: "candidates",
+    sums: &[
+        "candidates",
+        "input_tokens",
+        "output_tokens",
+        "headers_candidates",
+        "headers_ms",
+        "first_content_candidates",
+        "first_content_ms",
+    ],
+    sql: include_str!("health_of_candidates.sql"),
+};
+
 impl Family {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Usage, Self::Candidates];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Usage, Self::Candidates, Self::Latency, Self::Health];
 
     /// What its tables' names begin with, and what `seals.family` says.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Usage => "usage",
             Self::Candidates => "candidates",
+            Self::Latency => "latency",
+            Self::Health => "health",
         }
     }
 
@@ -138,6 +178,8 @@ impl Family {
         match self {
             Self::Usage => &[REQUESTS, ADJUSTMENTS],
             Self::Candidates => &[CANDIDATES],
+            Self::Latency => &[LATENCIES],
+            Self::Health => &[HEALTH],
         }
     }
 
@@ -159,25 +201,68 @@ impl Family {
             Self::Candidates => {
                 &["client", "provider", "endpoint", "key", "model_upstream", "verdict", "reason", "error_class"]
             }
+            Self::Latency => &[CUT, "client", "model", "provider"],
+            Self::Health => &[CUT, "client", "provider", "endpoint", "verdict", "reason", "error_class"],
         }
+    }
+
+    /// The sets of names by which every row of a source is summed up, each for itself, smallest first; the column `cut`
+    /// tells which one a rollup's row belongs to. Empty: all dimensions are kept apart at once, and there is no such column.
+    pub const fn cuts(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::Usage | Self::Candidates => &[],
+            Self::Latency => &[&[], &["client"], &["model", "provider"], &["client", "model", "provider"]],
+            Self::Health => &[&[], &["provider", "endpoint"], &["client", "provider", "endpoint"]],
+        }
+    }
+
+    /// What the column `cut` holds in the smallest cut that keeps these names apart. `None` without cuts, or where no cut
+    /// knows one of them.
+    pub fn cut(self, names: &[&str]) -> Option<String> {
+        let knows = |cut: &&&[&str]| names.iter().all(|name| cut.contains(name));
+        self.cuts().iter().find(knows).map(|cut| cut.join(","))
     }
 
     /// The columns that hold states of quantiles.
     pub const fn quantiles(self) -> &'static [&'static str] {
         match self {
-            Self::Usage => &["ttft_ms", "duration_ms", "output_tokens_per_second"],
-            Self::Candidates => &["headers_ms", "first_content_ms"],
+            Self::Usage | Self::Latency => &["ttft_ms", "duration_ms", "output_tokens_per_second"],
+            Self::Candidates | Self::Health => &["headers_ms", "first_content_ms"],
         }
     }
 
-    /// The column that counts what the family is made of.
+    /// How many of what the family is made of are in some rows of a rollup, as an expression: each once, whatever the cuts.
     pub const fn counted(self) -> &'static str {
         match self {
-            Self::Usage => "requests",
-            Self::Candidates => "candidates",
+            Self::Usage => "sum(requests)",
+            Self::Candidates => "sum(candidates)",
+            Self::Latency => "sumIf(sent_requests, cut = '')",
+            Self::Health => "sumIf(candidates, cut = '')",
         }
     }
+
+    /// A dimension as it is computed for a rollup, over a row of a source: what a cut does not keep apart is empty.
+    fn key(self, name: &str) -> String {
+        if name == CUT {
+            return CUT.to_owned();
+        }
+        let cuts = self.cuts().iter().filter(|cut| cut.contains(&name));
+        let cuts: Vec<String> = cuts.map(|cut| format!("'{}'", cut.join(","))).collect();
+        match cuts.is_empty() {
+            true => format!("{} AS {name}", dimension(name)),
+            false => format!("if({CUT} IN ({}), {}, '') AS {name}", cuts.join(", "), dimension(name)),
+        }
+    }
+
+    /// Makes of each row of a source one for each cut.
+    fn multiplied(self) -> String {
+        let cuts: Vec<String> = self.cuts().iter().map(|cut| format!("'{}'", cut.join(","))).collect();
+        if cuts.is_empty() { String::new() } else { format!("\nARRAY JOIN [{}] AS {CUT}", cuts.join(", ")) }
+    }
 }
+
+/// The column that tells which names a row of a rollup keeps apart, where there are [`Family::cuts`].
+const CUT: &str = "cut";
 
 impl Grain {
     /// All, shortest first.
@@ -224,8 +309,12 @@ pub fn dimension(name: &str) -> String {
 }
 
 impl Source {
-    /// The whole text.
+    /// The whole text, over rows as they are.
     pub fn select(&self, select: Select<'_>) -> String {
+        self.text(select, "")
+    }
+
+    fn text(&self, select: Select<'_>, cuts: &str) -> String {
         let (final_, where_) = match select.of {
             None => ("", String::new()),
             Some(rows) => (" FINAL", format!("WHERE {}\n", rows.condition)),
@@ -234,6 +323,7 @@ impl Source {
             .replace("{{keys}}", select.keys)
             .replace(&format!("{{{{{}}}}}", self.table), select.table)
             .replace("{{final}}", final_)
+            .replace("{{cuts}}", cuts)
             .replace("{{where}}", &where_)
             .replace("{{group_by}}", select.group_by)
     }
@@ -246,64 +336,11 @@ impl Source {
     /// The text with all dimensions of its family, as the rollups have them.
     pub fn rollup(&self, family: Family, grain: Grain, table: &str, of: Option<Rows<'_>>) -> String {
         let mut keys = vec![format!("{} AS bucket", grain.bucket(RECEIVED_AT))];
-        keys.extend(family.dimensions().iter().map(|name| format!("{} AS {name}", dimension(name))));
+        keys.extend(family.dimensions().iter().map(|name| family.key(name)));
         let group_by = format!("bucket, {}", family.dimensions().join(", "));
-        self.select(Select { keys: &keys.join(",\n    "), table, of, group_by: &group_by })
+        self.text(Select { keys: &keys.join(",\n    "), table, of, group_by: &group_by }, &family.multiplied())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::migrations;
-
-    fn file(name: &str) -> &'static str {
-        migrations::ALL.iter().find(|migration| migration.name.ends_with(name)).unwrap().sql
-    }
-
-    #[test]
-    fn views_are_made_of_the_one_text() {
-        for family in Family::ALL {
-            for grain in Grain::ALL {
-                for source in family.sources() {
-                    let name = format!("_{}_of_{}", family.table(grain), source.table);
-                    let (_, text) = file(&name).split_once(" AS\n").unwrap();
-                    let table = format!("{{database}}.{}", source.table);
-                    assert_eq!(text, source.rollup(family, grain, &table, None), "{name}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_tables_of_a_family_have_the_same_columns_beginning_with_its_dimensions() {
-        for family in Family::ALL {
-            let [minutes, hours, days] = Grain::ALL.map(|grain| migrations::columns(&family.table(grain)));
-            assert_eq!((&minutes, &minutes), (&hours, &days));
-            let (keys, sums) = minutes.split_at(family.dimensions().len() + 1);
-            assert_eq!(keys, [&["bucket"], family.dimensions()].concat());
-            for column in family.quantiles().iter().chain([&family.counted()]) {
-                assert!(sums.contains(column), "{column}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_sum_of_a_source_has_its_column() {
-        for family in Family::ALL {
-            let columns = migrations::columns(&family.table(Grain::Hour));
-            for source in family.sources() {
-                let sums = source.sql.split("{{keys}},").nth(1).unwrap().split("\nFROM").next().unwrap();
-                let named: Vec<&str> = sums
-                    .lines()
-                    .filter_map(|line| line.trim_end_matches(',').rsplit_once(" AS "))
-                    .map(|(_, name)| name)
-                    .collect();
-                assert_eq!(named, source.sums, "{}", source.table);
-                for name in named {
-                    assert!(columns.contains(&name), "{name} of {} is not in the rollups", source.table);
-                }
-            }
-        }
-    }
-}
+mod tests;

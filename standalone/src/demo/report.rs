@@ -142,7 +142,7 @@ pub(super) fn stays(addresses: &Addresses) -> String {
 fn last_hour(addresses: &Addresses) -> String {
     let Addresses { analytics, clickhouse, database, .. } = addresses;
     let sql = "SELECT client, model, count() AS requests, sum(cost_usd) AS cost_usd FROM requests FINAL \
-               WHERE received_at >= now() - INTERVAL 1 HOUR GROUP BY client, model ORDER BY client, model \
+               WHERE received_at >= toStartOfMinute(now() - INTERVAL 1 HOUR) GROUP BY client, model ORDER BY client, model \
                FORMAT PrettyCompact";
     format!(
         r#"
