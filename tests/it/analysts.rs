@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use schemas::rollups::{Family, Grain};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tests::configuration::KEY_B;
 use tests::provider::Reply;
-use tests::stack::Stack;
-use tests::{answers, load};
+use tests::stack::{ARRIVAL, Stack};
+use tests::{answers, eventually, load};
 
 const PAGE: &str = include_str!("../../docs/clickhouse.md");
 const QUESTIONS: usize = 10;
@@ -29,7 +30,28 @@ async fn some_history() -> Stack {
     caller.with_key(KEY_B).send("/v1/messages", &refused).await;
     caller.send("/v1/chat/completions", &answers::openai_request("no-such-model", false)).await;
     stack.all_rows(14).await;
+    summed_up(&stack).await;
     stack
+}
+
+/// Rows are there a moment before the rollups have summed them up.
+async fn summed_up(stack: &Stack) {
+    for family in Family::ALL {
+        let rows = match family {
+            Family::Usage => "SELECT count() FROM {db}.requests",
+            Family::Latency => "SELECT countIf(attempts > 0) FROM {db}.requests",
+            Family::Candidates | Family::Health => "SELECT count() FROM {db}.candidates",
+        };
+        for grain in Grain::ALL {
+            let table = family.table(grain);
+            let sql = format!("SELECT {} AS summed, ({rows}) AS rows FROM {{db}}.{table}", family.counted());
+            eventually(&format!("{table} is complete"), ARRIVAL, || async {
+                let sums: Vec<Value> = stack.database.try_rows(&sql).await?;
+                if sums[0]["summed"] == sums[0]["rows"] { Ok(()) } else { Err(format!("{sums:?}")) }
+            })
+            .await;
+        }
+    }
 }
 
 /// The SQL of the page, each with the heading that it stands under.
@@ -108,29 +130,38 @@ async fn every_panel_on_clickhouse_has_an_answer() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/grafana/dashboards/spend.json");
     let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let variables = dashboard["templating"]["list"].as_array().unwrap();
-    for variable in variables {
+    let (custom, asked): (Vec<&Value>, Vec<&Value>) = variables.iter().partition(|one| one["type"] == "custom");
+    let [grains] = custom[..] else { panic!("one choice: {custom:?}") };
+    let grains: Vec<&str> = grains["query"].as_str().unwrap().split(" : ").skip(1).map(|rest| &rest[..2]).collect();
+    assert_eq!(grains, ["1m", "1h", "1d"]);
+    for variable in asked {
         let rows: Vec<Value> = stack.database.rows(&here(variable["query"].as_str().unwrap())).await;
         assert!(!rows.is_empty(), "{variable}");
     }
     let panels = dashboard["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row");
     for panel in panels {
         for target in panel["targets"].as_array().unwrap() {
-            let sql = expanded(target["rawSql"].as_str().unwrap());
-            assert!(!sql.contains('$'), "a macro is not known: {sql}");
-            let rows: Vec<Value> = stack.database.rows(&here(&sql)).await;
-            assert!(!rows.is_empty(), "{}: nothing\n{sql}", panel["title"]);
-            let has_value =
-                |row: &Value| row.as_object().unwrap().iter().any(|(name, value)| name != "time" && !value.is_null());
-            assert!(rows.iter().any(has_value), "{}: only NULL\n{sql}", panel["title"]);
+            for grain in &grains {
+                let sql = expanded(target["rawSql"].as_str().unwrap(), grain);
+                assert!(!sql.contains('$'), "a macro is not known: {sql}");
+                let rows: Vec<Value> = stack.database.rows(&here(&sql)).await;
+                assert!(!rows.is_empty(), "{}: nothing\n{sql}", panel["title"]);
+                let has_value = |row: &Value| {
+                    row.as_object().unwrap().iter().any(|(name, value)| name != "time" && !value.is_null())
+                };
+                assert!(rows.iter().any(has_value), "{}: only NULL\n{sql}", panel["title"]);
+            }
         }
     }
 }
 
-/// What grafana-clickhouse-datasource makes of a query, for the last seven days in steps of an hour, and no filter chosen.
-fn expanded(sql: &str) -> String {
+/// What grafana-clickhouse-datasource makes of a query, for the last seven days in steps of an hour, no filter chosen, and
+/// buckets of one grain.
+fn expanded(sql: &str, grain: &str) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + Duration::from_secs(60);
     let (from, to) = (now.as_secs() - 7 * 86_400, now.as_secs());
-    let mut sql = sql.replace("${client:sqlstring}", "''").replace("${model:sqlstring}", "''");
+    let mut sql =
+        sql.replace("${client:sqlstring}", "''").replace("${model:sqlstring}", "''").replace("${grain}", grain);
     while let Some((before, rest)) = sql.split_once("$__timeFilter(") {
         let (column, after) = rest.split_once(')').unwrap();
         sql = format!("{before}{column} >= toDateTime({from}) AND {column} <= toDateTime({to}){after}");

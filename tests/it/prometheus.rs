@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::caller::{self, Caller};
-use tests::configuration::KEY_B;
+use tests::configuration::{self, KEY_B};
 use tests::ports::ReservedPort;
 use tests::prometheus::{Prometheus, Tools, installed};
 use tests::provider::Reply;
@@ -19,6 +19,16 @@ const DEADLINE: Duration = Duration::from_secs(90);
 const TOKEN: &str = "the-token-of-analytics";
 /// What a client has made up, and no label may show.
 const INVENTED: &str = "made-up-by-a-client";
+
+/// The key of a client that may send one request a minute, and has a budget.
+const BOUNDED_KEY: &str = "client-key-of-the-bounded";
+const BOUNDED: &str = r#"
+[[clients]]
+name = "bounded"
+key = { plain = "client-key-of-the-bounded" }
+requests_per_minute = 1
+budget = { usd = "5.00", per = "month" }
+"#;
 
 /// The contract: name and type of every metric, and which service has it.
 const METRICS: &[(&str, &str, &str)] = &[
@@ -38,12 +48,17 @@ const METRICS: &[(&str, &str, &str)] = &[
     ("gateway", "weir_ledger_bytes", "gauge"),
     ("gateway", "weir_breaker_state", "gauge"),
     ("gateway", "weir_config_reload_failures_total", "counter"),
+    ("gateway", "weir_limited_total", "counter"),
+    ("gateway", "weir_budget_left_usd", "gauge"),
     ("recorder", "weir_events_stored_total", "counter"),
     ("recorder", "weir_events_deduplicated_total", "counter"),
     ("recorder", "weir_events_dead_lettered_total", "counter"),
     ("recorder", "weir_pipeline_lag_seconds", "gauge"),
     ("recorder", "weir_sequence_gaps", "gauge"),
     ("recorder", "weir_unpriced_requests_total", "counter"),
+    ("recorder", "weir_recorder_seals_total", "counter"),
+    ("recorder", "weir_recorder_seal_differences_total", "counter"),
+    ("recorder", "weir_recorder_sealed_timestamp_seconds", "gauge"),
     ("analytics", "weir_requests_total", "counter"),
     ("analytics", "weir_candidates_total", "counter"),
     ("analytics", "weir_cost_usd_total", "counter"),
@@ -71,7 +86,11 @@ fn deploy() -> PathBuf {
 
 impl Observed {
     async fn start() -> Self {
-        let plan = Plan { analytics: format!("token = {{ plain = \"{TOKEN}\" }}"), ..Plan::default() };
+        let plan = Plan {
+            analytics: format!("token = {{ plain = \"{TOKEN}\" }}"),
+            catalogue: configuration::catalogue("{provider}") + BOUNDED,
+            ..Plan::default()
+        };
         let mut stack = Stack::planned(plan, |received| match received.json()["messages"][0]["content"].as_str() {
             Some("refuse me") => Reply::whole(529, "application/json", r#"{"type":"error"}"#),
             _ => load::answer(received),
@@ -94,6 +113,10 @@ impl Observed {
                     caller.with_key(KEY_B).send("/v1/messages", &refused).await;
                     caller.send("/v1/chat/completions", &invented).await;
                     caller.with_key(INVENTED).send("/v1/chat/completions", &invented).await;
+                    caller
+                        .with_key(BOUNDED_KEY)
+                        .send("/v1/messages", &answers::anthropic_request("sonnet", false))
+                        .await;
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
