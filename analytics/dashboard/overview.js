@@ -44,11 +44,15 @@ export function amount(value, { unpriced = 0, unknownUsage = 0, estimated = 0 } 
   if (unknownUsage) gaps.push(`${count(unknownUsage)} with unknown usage`);
   const marks = [];
   if (estimated) marks.push(h("abbr", { title: `The usage of ${count(estimated)} requests was estimated` }, "≈"));
-  if (value === null && gaps.length === 0) return h("span", { class: "unknown", title: "Nothing was sent to a provider" }, "–");
+  if (value === null && gaps.length === 0) return nothing();
   const shown = value === null ? unknown(gaps.join(", ")) : titled(money(value, digits), exact(value));
   if (gaps.length && value !== null) marks.push(h("abbr", { title: `Not in this sum: ${gaps.join(", ")}` }, "+?"));
-  return h("span", { class: "amount" }, shown, marks);
+  // Marks come first, so that digits stand under digits.
+  return h("span", { class: "amount" }, marks, shown);
 }
+
+/** Where there is nothing to know, as opposed to what nobody knows. */
+const nothing = () => h("span", { class: "unknown", title: "Nothing was sent to a provider" }, "–");
 
 export function gaps(rows) {
   return {
@@ -134,8 +138,8 @@ function figures(costs, usage, latency, books, state) {
     { class: "figures" },
     figure("Spent", amount(spent, missing), told.filter(Boolean).join(", ") || "every request priced"),
     figure("Of it wasted", amount(wasted, {}), "on answers nobody got whole"),
-    figure("Requests", titled(compact(requests), count(requests)), `${count(requests - completed)} not completed`),
-    figure("Completed", percent(share(completed, requests)), `${perSecond(requests, state)}`),
+    figure("Requests", titled(compact(requests), count(requests)), perSecond(requests, state)),
+    figure("Completed", percent(share(completed, requests)), `${count(requests - completed)} not completed`),
     figure("Input tokens", titled(compact(input), count(input)), `${percent(share(cached, input))} from cache`),
     figure("Output tokens", titled(compact(output), count(output)), missing.estimated ? `≈ ${count(missing.estimated)} estimated` : "as providers report"),
     figure("First content, p50", duration(fast?.ttft_ms_p50), `p95 ${duration(fast?.ttft_ms_p95)}`),
@@ -227,15 +231,16 @@ function breakdown(costs, usage, latency, state) {
   const whole = sum(rows.map((row) => row.amount));
   const digits = digitsFor(rows.map((row) => row.amount));
   const part = (amount) => (amount === null || !whole ? null : Number((amount * 1_000_000n) / whole) / 1e6);
-  const tokens = (column) => (row) => (row.used?.[column] === null ? unknown() : titled(compact(row.used?.[column]), count(row.used?.[column])));
+  const isSent = (row) => row.used?.upstream_attempts !== 0;
+  const tokens = (column) => (row) => (!isSent(row) ? nothing() : row.used?.[column] === null ? unknown() : titled(compact(row.used?.[column]), count(row.used?.[column])));
   const columns = [
     { name: titleOf(state.by), cell: (row) => naming(row.cost, state) },
     { name: "Spent", number: true, cell: (row) => amount(row.amount, gaps([row.cost]), digits) },
-    { name: "Share", cell: (row) => withBar(part(row.amount)) },
+    { name: "Share", cell: (row) => (isSent(row) ? withBar(part(row.amount)) : nothing()) },
     { name: "Requests", number: true, cell: (row) => count(row.cost.requests) },
     { name: "Completed", number: true, cell: (row) => known(percent, share(row.used?.completed, row.used?.requests)) },
     { name: "Input", number: true, cell: tokens("input_tokens") },
-    { name: "Cached", number: true, title: "Share of the input that was read from the provider's cache", cell: (row) => known(percent, share(row.used?.cache_read_tokens, row.used?.input_tokens)) },
+    { name: "Cached", number: true, title: "Share of the input that was read from the provider's cache", cell: (row) => (isSent(row) ? known(percent, share(row.used?.cache_read_tokens, row.used?.input_tokens)) : nothing()) },
     { name: "Output", number: true, cell: tokens("output_tokens") },
     { name: "First content p50", number: true, cell: (row) => (row.fast ? duration(row.fast.ttft_ms_p50) : "–") },
     { name: "p95", number: true, cell: (row) => (row.fast ? duration(row.fast.ttft_ms_p95) : "–") },
@@ -285,7 +290,7 @@ async function providers(state, signal) {
 function cache(costs, usage, _, state) {
   const rows = usage.rows.filter((row) => row.input_tokens).sort((a, b) => b.input_tokens - a.input_tokens).slice(0, 20);
   const saved = (row) => pico(costs.rows.find((cost) => keyOf(cost, state.by) === keyOf(row, state.by))?.cache_saved_usd);
-  const counts = (row) => costs.rows.some((cost) => "cache_saved_usd" in cost);
+  const digits = digitsFor(rows.map(saved));
   const columns = [
     { name: titleOf(state.by), cell: (row) => naming(row, state) },
     { name: "Input read from cache", cell: (row) => withBar(share(row.cache_read_tokens, row.input_tokens)) },
@@ -293,7 +298,7 @@ function cache(costs, usage, _, state) {
     { name: "Read", number: true, cell: (row) => known(compact, row.cache_read_tokens) },
     { name: "Written, 5 min", number: true, cell: (row) => known(compact, row.cache_write_5m_tokens) },
     { name: "Written, 1 h", number: true, cell: (row) => known(compact, row.cache_write_1h_tokens) },
-    ...(rows.some(counts) ? [{ name: "Saved", number: true, title: "What it would have cost more without the cache; negative where writing cost more than reading saved", cell: (row) => amount(saved(row)) }] : []),
+    { name: "Saved", number: true, title: "What it would have cost more without the cache; negative where writing cost more than reading saved", cell: (row) => known((one) => amount(one, {}, digits), saved(row)) },
   ];
   return table({ caption: "How much of the input came from providers' caches", columns, rows, empty: "No provider has told how many input tokens it counted." });
 }
