@@ -254,6 +254,12 @@ impl Family {
         }
     }
 
+    /// What the minutes add up to per hour or day; `database` ends with a point, or is empty.
+    pub fn of_minutes(self, grain: Grain, database: &str) -> String {
+        let (bucket, minutes) = (grain.bucket("bucket"), self.table(Grain::Minute));
+        format!("SELECT * REPLACE ({bucket} AS bucket) FROM {database}{minutes}")
+    }
+
     /// Makes of each row of a source one for each cut.
     fn multiplied(self) -> String {
         let cuts: Vec<String> = self.cuts().iter().map(|cut| format!("'{}'", cut.join(","))).collect();

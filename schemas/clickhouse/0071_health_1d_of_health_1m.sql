@@ -1,0 +1,4 @@
+-- Fills health_1d as rows are inserted into health_1m: their states are merged, and not computed again.
+CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.health_1d_of_health_1m {on_cluster} TO {database}.health_1d AS
+SELECT * REPLACE (toStartOfDay(bucket) AS bucket)
+FROM {database}.health_1m
