@@ -261,7 +261,7 @@ function failures(answer, state) {
     { name: "Last", cell: (row) => h("a", { href: write({ ...state, request: row.last_request_id }) }, time(row.last_received_at)) },
     { name: "What was said", wide: true, cell: (row) => row.last_error_message ?? "–" },
   ];
-  return table({ caption: "Requests that did not complete, by cause", columns, rows, empty: "Every request in this time completed." });
+  return table({ caption: "Requests that did not complete, by cause", columns, rows, empty: "Nothing failed in this time." });
 }
 
 async function providers(state, signal) {
