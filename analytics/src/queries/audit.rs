@@ -136,12 +136,18 @@ fn rollups() -> Vec<String> {
     let mut parts = Vec::new();
     for family in Family::ALL {
         let cost = if family == Family::Usage { "ifNull(sum(cost_usd), 0)" } else { "0" };
+        // Of the cuts one is enough here: what tells a cut from the others is a name.
+        let [input, output] = ["input_tokens", "output_tokens"].map(|tokens| match family {
+            Family::Usage | Family::Candidates => format!("ifNull(sum({tokens}), 0)"),
+            Family::Health => format!("ifNull(sumIf({tokens}, cut = ''), 0)"),
+            Family::Latency => "0".to_owned(),
+        });
         let counted = family.counted();
         for (grain, name) in [(Grain::Minute, "minute"), (Grain::Hour, "hour"), (Grain::Day, "day")] {
             let table = family.table(grain);
             parts.push(format!(
-                "SELECT '{table}', bucket AS start, 1, toInt64(sum({counted})), toInt64(ifNull(sum(input_tokens), 0)), \
-                 toInt64(ifNull(sum(output_tokens), 0)), CAST({cost}, 'Decimal(38, 12)'), toDateTime64(0, 6, 'UTC') \
+                "SELECT '{table}', bucket AS start, 1, toInt64({counted}), toInt64({input}), toInt64({output}), \
+                 CAST({cost}, 'Decimal(38, 12)'), toDateTime64(0, 6, 'UTC') \
                  FROM {table} WHERE bucket >= toDateTime({{{name}_from:Int64}}, 'UTC') \
                  AND bucket < toDateTime64({{{name}_to:Int64}}, 0, 'UTC') GROUP BY start"
             ));

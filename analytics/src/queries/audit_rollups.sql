@@ -44,6 +44,23 @@ FROM (
         WHERE received_at >= toDateTime64({minute_from:Int64}, 6, 'UTC')
           AND received_at < toDateTime64({minute_to:Int64}, 6, 'UTC')
         GROUP BY minute
+        UNION ALL
+        SELECT
+            'latency', toStartOfMinute(toDateTime(received_at, 'UTC')) AS minute, toInt64(countIf(attempts > 0)),
+            toInt64(0), toInt64(0), CAST(0, 'Decimal(38, 12)'), max(recorded_at)
+        FROM requests FINAL
+        WHERE received_at >= toDateTime64({minute_from:Int64}, 6, 'UTC')
+          AND received_at < toDateTime64({minute_to:Int64}, 6, 'UTC')
+        GROUP BY minute
+        UNION ALL
+        SELECT
+            'health', toStartOfMinute(toDateTime(received_at, 'UTC')) AS minute, toInt64(count()),
+            toInt64(sum(ifNull(input_tokens, 0))), toInt64(sum(ifNull(output_tokens, 0))),
+            CAST(0, 'Decimal(38, 12)'), max(recorded_at)
+        FROM candidates FINAL
+        WHERE received_at >= toDateTime64({minute_from:Int64}, 6, 'UTC')
+          AND received_at < toDateTime64({minute_to:Int64}, 6, 'UTC')
+        GROUP BY minute
     )
     ARRAY JOIN [('1m', minute), ('1h', toStartOfHour(minute)), ('1d', toStartOfDay(minute))] AS grain
     WHERE grain.1 = '1m'
