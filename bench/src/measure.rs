@@ -49,6 +49,8 @@ pub struct Results {
     pub samples: Vec<Sample>,
     /// Memory.
     pub memory: Vec<MemorySample>,
+    /// What has no figures, and why: one that fails does not take the others' figures away.
+    pub failures: Vec<String>,
     /// Where and with what.
     pub machine: Machine,
 }
@@ -66,7 +68,8 @@ struct Run<'a> {
 pub fn run(options: &Options) -> Result<Results, Error> {
     process::leave_the_targets_core()?;
     let programs = Programs::find(&options.programs, options.targets.contains(&Target::Full))?;
-    let (profiles, mut samples, mut memory) = (profiles::all(&options.strength), Vec::new(), Vec::new());
+    let (profiles, mut samples) = (profiles::all(&options.strength), Vec::new());
+    let (mut memory, mut failures) = (Vec::new(), Vec::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::io("a runtime"))?;
     let upstream = Running::upstream(&programs)?;
@@ -79,18 +82,30 @@ pub fn run(options: &Options) -> Result<Results, Error> {
             order.reverse();
         }
         for target in order {
-            samples.extend(runtime.block_on(run.target(round, target))?);
+            let mut failed = |what: &str, error: Error| {
+                let failure = format!("round {round}, {}, {what}: {error}", target.as_str());
+                report::progress(&failure);
+                failures.push(failure);
+            };
+            match runtime.block_on(run.target(round, target, &mut failed)) {
+                Ok(of_target) => samples.extend(of_target),
+                Err(error) => failed("its start", error),
+            }
         }
     }
     for streams in options.open_streams.iter().copied().filter(|streams| *streams > 0) {
         for target in options.targets.iter().copied().filter(|target| !target.is_peer()) {
-            report::progress(&format!("{streams} open streams: {}", target.as_str()));
-            memory.push(runtime.block_on(run.memory(target, streams))?);
+            let what = format!("{streams} open streams: {}", target.as_str());
+            report::progress(&what);
+            match runtime.block_on(run.memory(target, streams)) {
+                Ok(sample) => memory.push(sample),
+                Err(error) => failures.push(format!("{what}: {error}")),
+            }
         }
     }
     let machine = machine::describe(Some(&programs));
     drop(upstream);
-    Ok(Results { profiles, samples, memory, machine })
+    Ok(Results { profiles, samples, memory, failures, machine })
 }
 
 impl Run<'_> {
@@ -103,8 +118,14 @@ impl Run<'_> {
         Ok(samples)
     }
 
-    /// A target under every profile. It starts anew in every round, with an empty ledger.
-    async fn target(&self, round: usize, target: Target) -> Result<Vec<Sample>, Error> {
+    /// A target under every profile. It starts anew in every round, with an empty ledger. A profile under which it fails
+    /// is told to `failed` and has no sample.
+    async fn target(
+        &self,
+        round: usize,
+        target: Target,
+        failed: &mut impl FnMut(&str, Error),
+    ) -> Result<Vec<Sample>, Error> {
         let running = Running::target(target, self.programs, self.upstream.address)?;
         let mut asked = self.asked(running.name, running.address);
         asked.is_byte_true = !target.is_peer();
@@ -113,7 +134,10 @@ impl Run<'_> {
         }
         let mut samples = Vec::new();
         for profile in self.profiles.iter().filter(|profile| profile.is_for(target)) {
-            samples.push(cell(round, &asked, Some(&running.process), profile).await?);
+            match cell(round, &asked, Some(&running.process), profile).await {
+                Ok(sample) => samples.push(sample),
+                Err(error) => failed(&profile.name, error),
+            }
         }
         Ok(samples)
     }

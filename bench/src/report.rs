@@ -19,6 +19,7 @@ struct Document<'a> {
     command: &'a str,
     samples: &'a [Sample],
     memory: &'a [MemorySample],
+    failures: &'a [String],
 }
 
 /// Prints the report, and writes it where asked to.
@@ -31,9 +32,11 @@ pub fn publish(results: &Results, options: &Options) -> Result<(), Error> {
         table(results, options, "Context switches a request", |sample| sample.switches, 1.0),
         times(results, options),
         memory(results),
+        failures(results),
     ];
     let markdown = parts.concat();
-    let document = Document { machine, command: &command, samples: &results.samples, memory: &results.memory };
+    let Results { samples, memory, failures, .. } = results;
+    let document = Document { machine, command: &command, samples, memory, failures };
     if let Some(folder) = &options.out {
         let json = serde_json::to_string(&document).unwrap_or_default();
         for (name, text) in [("results.md", &markdown), ("results.json", &json)] {
@@ -41,7 +44,19 @@ pub fn publish(results: &Results, options: &Options) -> Result<(), Error> {
             std::fs::write(&path, text).map_err(Error::io(format!("writing {}", path.display())))?;
         }
     }
-    print(&markdown)
+    print(&markdown)?;
+    match failures.len() {
+        0 => Ok(()),
+        count => Err(Error::Setup(format!("{count} measurements failed; the report names them"))),
+    }
+}
+
+fn failures(results: &Results) -> String {
+    if results.failures.is_empty() {
+        return String::new();
+    }
+    let lines: String = results.failures.iter().map(|failure| format!("- {failure}\n")).collect();
+    format!("\n## Without figures\n\n{lines}")
 }
 
 /// Says how far the run is, to whoever watches.
@@ -67,7 +82,7 @@ fn introduction(options: &Options, machine: &Machine, command: &str) -> String {
          Machine: {processors}, Linux {kernel}, {rustc}; this repository at {commit}; {others}. Load average at the end: \
          {load_average} (the run itself makes about 2).\n\n\
          Method: the target is one process on core {TARGET_CORE}; the upstream (pre-rendered answers), the load (every \
-         byte of every answer checked, but for the answers that other gateways make of their own; a run with one error \
+         byte of every answer checked, but for the answers that other gateways make of their own; a measurement with one error \
          has no figures) and what is behind the gateway share core {LOAD_CORE}. {rounds} rounds, the order of the \
          targets turned around in every other one, a fresh process each. A measurement of CPU takes {} ms after a \
          warm-up, with {} clients ({} where events come 1 ms apart, {} where they come 20 ms apart). CPU is user and \

@@ -18,6 +18,8 @@ use crate::upstream::FLAKY;
 pub const CLIENT_KEY: &str = "bench-client-key";
 /// A model whose first provider refuses every second request.
 pub const FAILOVER_MODEL: &str = "bench-failover";
+/// haproxy takes two files for each and does not start where it may not have them; 20,000 is a common limit.
+const HAPROXY_CONNECTIONS: u32 = 9_900;
 
 fn found(name: &str, package: &str) -> Result<Command, Error> {
     let path = on_path(name).ok_or_else(|| Error::Setup(format!("there is no {name} (Debian: {package})")))?;
@@ -57,9 +59,9 @@ pub fn nginx(folder: &Path, listen: SocketAddr, upstream: SocketAddr) -> Result<
 /// haproxy with one thread, connections kept, nothing logged.
 pub fn haproxy(folder: &Path, listen: SocketAddr, upstream: SocketAddr) -> Result<Command, Error> {
     let text = format!(
-        "global\n  maxconn 50000\n  nbthread 1\ndefaults\n  mode http\n  timeout connect 10s\n  timeout client 600s\n  \
+        "global\n  maxconn {HAPROXY_CONNECTIONS}\n  nbthread 1\ndefaults\n  mode http\n  timeout connect 10s\n  timeout client 600s\n  \
          timeout server 600s\n  option http-keep-alive\n  http-reuse always\nfrontend f\n  bind {listen}\n  \
-         default_backend b\nbackend b\n  server s {upstream} maxconn 50000\n"
+         default_backend b\nbackend b\n  server s {upstream} maxconn {HAPROXY_CONNECTIONS}\n"
     );
     let mut command = found("haproxy", "haproxy")?;
     command.arg("-db").arg("-f").arg(written(folder, "haproxy.cfg", &text)?);

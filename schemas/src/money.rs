@@ -151,6 +151,10 @@ impl FromStr for Factor {
 
 impl Serialize for Factor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if *self == Self::ONE {
+            // As nearly every event has it, twice.
+            return serializer.serialize_str("1.0");
+        }
         serializer.collect_str(self)
     }
 }

@@ -9,9 +9,8 @@ use std::hash::{DefaultHasher, Hasher};
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use serde_json::value::RawValue;
 
-use super::json::Object;
+use super::json::{Object, Raw};
 use super::scan::{self, Key, Members, object_length};
 
 /// Which conversation a request belongs to, and for how long its provider remembers it.
@@ -28,9 +27,9 @@ pub struct Conversation {
 /// The parts of a prompt that stay the same from turn to turn, in the order in which caches hold them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Prompt<'a> {
-    pub(super) system: Option<&'a RawValue>,
-    pub(super) tools: Option<&'a RawValue>,
-    pub(super) messages: Option<&'a RawValue>,
+    pub(super) system: Option<Raw<'a>>,
+    pub(super) tools: Option<Raw<'a>>,
+    pub(super) messages: Option<Raw<'a>>,
 }
 
 /// What is looked at of a text, at its beginning and at its end.

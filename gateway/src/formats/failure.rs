@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
-use super::json::{self, Object};
+use super::json::{self, Object, Raw};
 use super::reading::{Reading, UpstreamError};
 use crate::upstream::sse::{Event, Kind};
 
@@ -20,8 +18,8 @@ pub(super) fn body_text(body: &[u8]) -> Cow<'_, str> {
 /// The body that came with an error status.
 pub(super) fn read(status: u16, body: &[u8]) -> UpstreamError {
     let text = body_text(body);
-    let first = serde_json::from_str::<Vec<&RawValue>>(&text).ok().and_then(|items| items.first().copied());
-    let object = Object::parse(first.map_or(&*text, RawValue::get)).ok();
+    let first = json::array(&text).and_then(|items| items.first().copied());
+    let object = Object::parse(first.map_or(&*text, Raw::get)).ok();
     let mut error = match (object, serde_json::from_str::<String>(&text)) {
         (Some(object), _) => from_object(&object),
         (None, Ok(message)) => UpstreamError { message, ..UpstreamError::default() },
@@ -35,7 +33,7 @@ pub(super) fn read(status: u16, body: &[u8]) -> UpstreamError {
 }
 
 /// An object's `error` member, where it tells of one: `null`, `""`, `{}` and the like are said by those who have none.
-pub(super) fn member<'a>(object: &Object<'a>) -> Option<&'a RawValue> {
+pub(super) fn member<'a>(object: &Object<'a>) -> Option<Raw<'a>> {
     object.get("error").filter(|value| !matches!(value.get(), "\"\"" | "{}" | "[]" | "false" | "0"))
 }
 
@@ -119,7 +117,7 @@ fn message_in(object: &Object<'_>) -> Option<String> {
     Some(json::text(value).map_or_else(|| value.get().to_owned(), Cow::into_owned))
 }
 
-fn code_text(value: &RawValue) -> Option<String> {
+fn code_text(value: Raw<'_>) -> Option<String> {
     match json::text(value) {
         Some(text) => Some(text.into_owned()),
         None => is_number(value.get()).then(|| value.get().to_owned()),

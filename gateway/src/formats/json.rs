@@ -4,26 +4,39 @@
 //! derived struct: a member of the wrong type reads as absent, a repeated key as its last value, `null` as absent.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use memchr::memchr;
+use serde::de::{Error, IgnoredAny};
+
+use super::syntax::Syntax;
+
+/// A value as it is spelt, without white space around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Raw<'a>(&'a str);
+
+impl<'a> Raw<'a> {
+    /// Its text.
+    pub(super) fn get(self) -> &'a str {
+        self.0
+    }
+}
+
+/// A member of an object.
+#[derive(Clone, Copy, Debug)]
+struct Member<'a> {
+    /// Its name as it is spelt between its quotes.
+    name: &'a str,
+    value: Raw<'a>,
+}
 
 /// The members of a JSON object, in order, borrowed from its text.
 #[derive(Debug, Default)]
-pub(super) struct Object<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+pub(super) struct Object<'a>(Vec<Member<'a>>);
 
 impl<'a> Object<'a> {
     /// Reads the top level of a JSON object; white space around it is allowed.
     pub(super) fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
-        // Of a long string serde_json would make an error message that quotes all of it.
-        if text.starts_with('"') {
-            return Err(serde_json::Error::custom("invalid type: string, expected a JSON object"));
-        }
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let object = reader.deserialize_map(ObjectVisitor)?;
-        reader.end()?;
-        Ok(object)
+        members(text).map(Self).ok_or_else(|| why_not(text))
     }
 
     /// The same for bytes, which must be UTF-8.
@@ -32,12 +45,12 @@ impl<'a> Object<'a> {
     }
 
     /// Every value of a key, in order of appearance, `null` included.
-    pub(super) fn all<'s>(&'s self, key: &'s str) -> impl DoubleEndedIterator<Item = &'a RawValue> + 's {
-        self.0.iter().filter(move |(name, _)| is_key(name, key)).map(|(_, value)| *value)
+    pub(super) fn all<'s>(&'s self, key: &'s str) -> impl DoubleEndedIterator<Item = Raw<'a>> + 's {
+        self.0.iter().filter(move |member| is_key(member.name, key)).map(|member| member.value)
     }
 
     /// The value of a key; the last one counts, and `null` is none.
-    pub(super) fn get(&self, key: &str) -> Option<&'a RawValue> {
+    pub(super) fn get(&self, key: &str) -> Option<Raw<'a>> {
         self.all(key).next_back().filter(|value| value.get() != "null")
     }
 
@@ -66,7 +79,7 @@ impl<'a> Object<'a> {
     }
 
     /// The elements of an array; empty when there is no array.
-    pub(super) fn array(&self, key: &str) -> Vec<&'a RawValue> {
+    pub(super) fn array(&self, key: &str) -> Vec<Raw<'a>> {
         self.get(key).map(elements).unwrap_or_default()
     }
 
@@ -76,28 +89,81 @@ impl<'a> Object<'a> {
     }
 }
 
+/// The members of the object that a text is.
+fn members(text: &str) -> Option<Vec<Member<'_>>> {
+    let syntax = Syntax::of(text.as_bytes());
+    let (b'{', open) = syntax.next(0)? else { return None };
+    let mut members = Vec::with_capacity(8);
+    let (mut byte, mut at) = syntax.next(open + 1)?;
+    if byte != b'}' {
+        loop {
+            if byte != b'"' {
+                return None;
+            }
+            let name_end = syntax.string_end(at)?;
+            let value = syntax.after_key(name_end)?;
+            let value_end = syntax.value_end(value)?;
+            members.push(Member { name: text.get(at + 1..name_end - 1)?, value: Raw(text.get(value..value_end)?) });
+            (byte, at) = syntax.next(value_end)?;
+            match byte {
+                b',' => (byte, at) = syntax.next(at + 1)?,
+                b'}' => break,
+                _ => return None,
+            }
+        }
+    }
+    syntax.next(at + 1).is_none().then_some(members)
+}
+
+/// Why a text is no object.
+fn why_not(text: &str) -> serde_json::Error {
+    if text.trim_ascii_start().starts_with(['"', '[']) {
+        // Of a long string serde_json would make an error message that quotes all of it.
+        return serde_json::Error::custom("invalid type, expected a JSON object");
+    }
+    let error = serde_json::from_str::<IgnoredAny>(text).err();
+    error.unwrap_or_else(|| serde_json::Error::custom("invalid type, expected a JSON object"))
+}
+
 /// Bytes as text. What is not UTF-8 is replaced, which the standard library's own function for it looks for byte by byte.
 pub(super) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// The elements of an array; empty when the value is none.
-pub(super) fn elements(value: &RawValue) -> Vec<&RawValue> {
-    // Only then: of a long string serde_json would make an error message that quotes all of it.
-    if !value.get().starts_with('[') {
-        return Vec::new();
+pub(super) fn elements(value: Raw<'_>) -> Vec<Raw<'_>> {
+    array(value.get()).unwrap_or_default()
+}
+
+/// The elements of the array that a text is; `None` when it is none. White space around it is allowed.
+pub(super) fn array(text: &str) -> Option<Vec<Raw<'_>>> {
+    let syntax = Syntax::of(text.as_bytes());
+    let (b'[', open) = syntax.next(0)? else { return None };
+    let mut elements = Vec::new();
+    let (mut byte, mut at) = syntax.next(open + 1)?;
+    if byte != b']' {
+        loop {
+            let end = syntax.value_end(at)?;
+            elements.push(Raw(text.get(at..end)?));
+            (byte, at) = syntax.next(end)?;
+            match byte {
+                b',' => at = syntax.next(at + 1)?.1,
+                b']' => break,
+                _ => return None,
+            }
+        }
     }
-    serde_json::from_str(value.get()).unwrap_or_default()
+    syntax.next(at + 1).is_none().then_some(elements)
 }
 
 /// A string as it is spelt between its quotes; empty if the value is none.
-pub(super) fn spelt(value: &RawValue) -> &[u8] {
+pub(super) fn spelt(value: Raw<'_>) -> &[u8] {
     let text = value.get();
     text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().as_bytes()
 }
 
 /// A string's value. Lone surrogates, which JSON allows and UTF-8 does not, become U+FFFD.
-pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+pub(super) fn text(value: Raw<'_>) -> Option<Cow<'_, str>> {
     let inner = value.get().strip_prefix('"')?.strip_suffix('"')?;
     if !inner.contains('\\') {
         return Some(Cow::Borrowed(inner));
@@ -112,7 +178,7 @@ pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// A count: an integer that is not negative, however it is spelt (`12`, `12.0`, `1.2e1`).
-pub(super) fn count(value: &RawValue) -> Option<u64> {
+pub(super) fn count(value: Raw<'_>) -> Option<u64> {
     if let Ok(count) = value.get().parse::<u64>() {
         return Some(count);
     }
@@ -121,29 +187,14 @@ pub(super) fn count(value: &RawValue) -> Option<u64> {
     (number >= 0.0 && number.fract() == 0.0 && number < 9_007_199_254_740_992.0).then_some(number as u64)
 }
 
-fn is_key(name: &RawValue, key: &str) -> bool {
-    let spelt = spelt(name);
+fn is_key(name: &str, key: &str) -> bool {
     // A name with escapes is longer than what it stands for.
-    spelt == key.as_bytes()
-        || (spelt.len() > key.len() && spelt.contains(&b'\\') && text(name).is_some_and(|name| name == key))
+    name == key || (name.len() > key.len() && memchr(b'\\', name.as_bytes()).is_some() && unescaped(name, key))
 }
 
-struct ObjectVisitor;
-
-impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Object<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::with_capacity(8);
-        while let Some(member) = map.next_entry::<&RawValue, &RawValue>()? {
-            members.push(member);
-        }
-        Ok(Object(members))
-    }
+#[cold]
+fn unescaped(name: &str, key: &str) -> bool {
+    text(Raw(&format!("\"{name}\""))).is_some_and(|name| name == key)
 }
 
 /// JSON strings as bytes: serde_json lets lone surrogates through to those who ask for bytes.

@@ -16,6 +16,7 @@ mod failure;
 mod reading;
 mod likeness;
 mod stream;
+mod syntax;
 mod own_error;
 mod models;
 mod limits;

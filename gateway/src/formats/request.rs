@@ -3,10 +3,9 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use super::conversation::Conversation;
-use super::json::{self, Object};
+use super::json::{self, Object, Raw};
 
 /// A body that is not what the format asks for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +87,7 @@ impl<'a> Body<'a> {
     }
 
     /// Where a value stands in the body.
-    pub(super) fn place(&self, value: &RawValue) -> Option<Range<usize>> {
+    pub(super) fn place(&self, value: Raw<'_>) -> Option<Range<usize>> {
         let start = value.get().as_ptr().addr().checked_sub(self.bytes.as_ptr().addr())?;
         let place = start..start + value.get().len();
         self.bytes.get(place.clone()).is_some().then_some(place)

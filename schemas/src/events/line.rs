@@ -3,14 +3,14 @@
 //! Every event has one, and all that is needed to number, pack and address an event stands in it: to write it by way of
 //! a serialiser, or to read a whole event for three of its fields, costs more than everything else that is done there.
 
-use crate::events::{Head, Phase};
+use crate::events::{Head, Phase, json};
 use crate::outcome::Kind;
 
 /// Appends what [`Head`] serialises to, without the closing brace.
 pub(super) fn write_head(head: &Head, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     let mut hyphenated = [0; uuid::fmt::Hyphenated::LENGTH];
     out.extend_from_slice(b"{\"v\":");
-    serde_json::to_writer(&mut *out, &head.v)?;
+    json::write(&head.v, out)?;
     out.extend_from_slice(b",\"kind\":\"");
     out.extend_from_slice(head.kind.as_str().as_bytes());
     out.extend_from_slice(match head.phase {
@@ -20,15 +20,15 @@ pub(super) fn write_head(head: &Head, out: &mut Vec<u8>) -> Result<(), serde_jso
     });
     out.extend_from_slice(head.epoch.hyphenated().encode_lower(&mut hyphenated).as_bytes());
     out.extend_from_slice(b"\",\"partition\":");
-    serde_json::to_writer(&mut *out, &head.partition)?;
+    json::write(&head.partition, out)?;
     out.extend_from_slice(b",\"seq\":");
-    serde_json::to_writer(&mut *out, &head.seq)?;
+    json::write(&head.seq, out)?;
     out.extend_from_slice(b",\"at\":\"");
     out.extend_from_slice(&head.at.to_text());
     out.extend_from_slice(b"\",\"request_id\":\"");
     out.extend_from_slice(head.request_id.hyphenated().encode_lower(&mut hyphenated).as_bytes());
     out.extend_from_slice(b"\",\"gateway\":");
-    serde_json::to_writer(out, &head.gateway)
+    json::write(&head.gateway, out)
 }
 
 /// What decides in which pack an event travels.

@@ -5,6 +5,7 @@
 
 mod bodies;
 mod candidate;
+mod json;
 mod line;
 mod opened;
 mod receipt;
@@ -220,7 +221,7 @@ impl Prepared {
 /// A body's JSON, in a buffer that holds all but the longest.
 fn json(body: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut json = Vec::with_capacity(1 << 10);
-    serde_json::to_writer(&mut json, body)?;
+    json::write(body, &mut json)?;
     Ok(json)
 }
 

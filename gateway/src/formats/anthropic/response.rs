@@ -1,10 +1,8 @@
 //! A whole Messages answer.
 
-use serde_json::value::RawValue;
-
 use super::{error, usage};
 use crate::formats::failure;
-use crate::formats::json::{self, Object};
+use crate::formats::json::{self, Object, Raw};
 use crate::formats::reading::Reading;
 
 pub(crate) fn read(body: &[u8]) -> Reading {
@@ -36,7 +34,7 @@ pub(crate) fn read(body: &[u8]) -> Reading {
     reading
 }
 
-fn tally(block: &RawValue, reading: &mut Reading) {
+fn tally(block: Raw<'_>, reading: &mut Reading) {
     let Ok(block) = Object::parse(block.get()) else { return };
     reading.add_text(block.get("text").map_or(b"", json::spelt));
     reading.add_other(block.get("thinking").map_or(b"", json::spelt));

@@ -1,17 +1,15 @@
 //! A whole answer. The chunks of a stream have the same shape.
 
-use serde_json::value::RawValue;
-
 use super::{error, usage};
 use crate::formats::failure;
-use crate::formats::json::{self, Object};
+use crate::formats::json::{self, Object, Raw};
 use crate::formats::reading::Reading;
 
 /// Reads a body: one answer, or the array of chunks that a stream without `alt=sse` is.
 pub(crate) fn read(body: &[u8]) -> Reading {
     let text = failure::body_text(body);
     let mut reading = Reading::default();
-    if let Ok(chunks) = serde_json::from_str::<Vec<&RawValue>>(&text) {
+    if let Some(chunks) = json::array(&text) {
         let mut has_answer = false;
         for chunk in chunks.into_iter().filter_map(|chunk| Object::parse(chunk.get()).ok()) {
             has_answer |= read_chunk(&chunk, &mut reading);
@@ -75,7 +73,7 @@ fn read_candidate(candidate: &Object<'_>, reading: &mut Reading) {
 }
 
 /// An empty text is no content; any other part is.
-fn tally(part: &RawValue, reading: &mut Reading) {
+fn tally(part: Raw<'_>, reading: &mut Reading) {
     let Ok(part) = Object::parse(part.get()) else { return };
     let Some(text) = part.get("text").filter(|text| text.get().starts_with('"')) else {
         reading.has_content = true;
@@ -90,7 +88,7 @@ fn tally(part: &RawValue, reading: &mut Reading) {
 }
 
 /// An enum's value: its name, or its number as some of Google's services write it; zero is "unspecified".
-fn enum_text(value: &RawValue) -> Option<String> {
+fn enum_text(value: Raw<'_>) -> Option<String> {
     match json::text(value) {
         Some(name) => (!name.is_empty()).then(|| name.into_owned()),
         None => json::count(value).filter(|number| *number > 0).map(|number| number.to_string()),

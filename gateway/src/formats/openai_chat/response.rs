@@ -1,10 +1,8 @@
 //! A whole chat completion.
 
-use serde_json::value::RawValue;
-
 use super::{error, usage};
 use crate::formats::failure;
-use crate::formats::json::{self, Object};
+use crate::formats::json::{self, Object, Raw};
 use crate::formats::reading::Reading;
 
 pub(crate) fn read(body: &[u8]) -> Reading {
@@ -49,11 +47,11 @@ pub(crate) fn read_members(completion: &Object<'_>, content: &str, reading: &mut
 }
 
 /// Usage stands at the top, in Groq's `x_groq`, or inside a choice; the last that counts anything is the one.
-fn read_usage(completion: &Object<'_>, choices: &[&RawValue], reading: &mut Reading) {
+fn read_usage(completion: &Object<'_>, choices: &[Raw<'_>], reading: &mut Reading) {
     let Some(raw) = completion
         .get("usage")
         .or_else(|| completion.object("x_groq")?.get("usage"))
-        .or_else(|| choices.iter().find_map(|choice| usage_in(choice)))
+        .or_else(|| choices.iter().find_map(|choice| usage_in(*choice)))
     else {
         return;
     };
@@ -68,7 +66,7 @@ fn read_usage(completion: &Object<'_>, choices: &[&RawValue], reading: &mut Read
     }
 }
 
-fn usage_in(choice: &RawValue) -> Option<&RawValue> {
+fn usage_in(choice: Raw<'_>) -> Option<Raw<'_>> {
     Object::parse(choice.get()).ok()?.get("usage")
 }
 
@@ -93,7 +91,7 @@ fn tally(message: &Object<'_>, reading: &mut Reading) {
     reading.has_content |= has_other || reading.text_chars + reading.other_chars > before;
 }
 
-fn tally_content(content: &RawValue, reading: &mut Reading) {
+fn tally_content(content: Raw<'_>, reading: &mut Reading) {
     let mut parts = json::elements(content);
     if parts.is_empty() {
         parts.push(content);

@@ -1,10 +1,8 @@
 //! A whole response; the terminal event of a stream holds one too.
 
-use serde_json::value::RawValue;
-
 use super::{error, usage};
 use crate::formats::failure;
-use crate::formats::json::{self, Object};
+use crate::formats::json::{self, Object, Raw};
 use crate::formats::reading::Reading;
 
 pub(crate) fn read(body: &[u8]) -> Reading {
@@ -53,7 +51,7 @@ pub(crate) fn read_members(response: &Object<'_>, reading: &mut Reading) {
     reading.stop_reason = Some(reason.into_owned());
 }
 
-fn tally(item: &RawValue, reading: &mut Reading) {
+fn tally(item: Raw<'_>, reading: &mut Reading) {
     let Ok(item) = Object::parse(item.get()) else { return };
     let is_message = item.text("type").as_deref() == Some("message");
     for name in ["content", "summary"] {
