@@ -8,6 +8,9 @@ mod replay;
 /// Answers pass at once, and requests go upstream as they came, but for what must be changed.
 mod streaming;
 
+/// Providers behind TLS, HTTP/2 and proxies are as good as those on a bare socket, and one that nobody vouches for is not asked.
+mod upstreams;
+
 /// Smoothing, where it is asked for, deals out long texts and changes nothing else.
 mod smoothing;
 

@@ -15,6 +15,7 @@ pub mod broker;
 pub mod warehouse;
 pub mod provider;
 pub mod answers;
+pub mod between;
 pub mod corpus;
 
 pub mod configuration;

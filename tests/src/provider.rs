@@ -227,6 +227,11 @@ impl Provider {
         format!("http://{}", self.address)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// How often somebody has connected.
     pub fn connections(&self) -> u64 {
         self.inner.connections.load(Ordering::Relaxed)

@@ -176,6 +176,7 @@ impl Analytics {
 pub struct GatewayProcess {
     process: Option<Process>,
     settings: Settings,
+    environment: Vec<(&'static str, String)>,
     folder: TempDir,
     _ports: [ReservedPort; 2],
 }
@@ -183,12 +184,17 @@ pub struct GatewayProcess {
 impl GatewayProcess {
     /// Starts it and waits until it is alive. Its addresses replace those in `settings`.
     pub async fn start(settings: &Settings) -> Self {
+        Self::start_in(settings, Vec::new()).await
+    }
+
+    /// The same with further variables in its environment.
+    pub async fn start_in(settings: &Settings, environment: Vec<(&'static str, String)>) -> Self {
         let ports = [ReservedPort::new(), ReservedPort::new()];
         let [listen, ops_listen] = [ports[0].address(), ports[1].address()];
         let settings = Settings { listen, ops_listen, ..settings.clone() };
         let folder = tempfile::tempdir().expect("a folder for the configuration");
         std::fs::write(folder.path().join("weir.toml"), settings.text()).expect("the configuration file");
-        let mut gateway = Self { process: None, settings, folder, _ports: ports };
+        let mut gateway = Self { process: None, settings, environment, folder, _ports: ports };
         gateway.restart().await;
         gateway
     }
@@ -200,6 +206,7 @@ impl GatewayProcess {
         let binary = tokio::task::spawn_blocking(|| binaries::path("weir-gateway")).await.expect("weir-gateway");
         let mut command = Command::new(binary);
         command.arg("--config").arg(self.folder.path().join("weir.toml")).env("RUST_LOG", "debug");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let log = self.folder.path().join("gateway.log");
         let mut process = Process::spawn(&mut command, self.folder.path(), log);
         let health = format!("http://{}/healthz", self.settings.ops_listen);
