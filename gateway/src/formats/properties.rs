@@ -4,8 +4,10 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use schemas::outcome::Format;
+use serde_json::{Value, json};
 
 use super::corpus::relay;
+use super::syntax::Syntax;
 use super::{peek_at, read_body, read_error, rewrite};
 
 const PATH: &str = "/v1beta/models/in-path:streamGenerateContent";
@@ -88,32 +90,32 @@ proptest! {
         space in prop::sample::select(vec!["", " ", "\n\t"]),
         model in prop::sample::select(vec!["m", "a \"b\"", "\u{1f600}"]),
     ) {
-        let named = format!("\"model\":{space}{}", serde_json::Value::from(model));
+        let named = format!("\"model\":{space}{}", Value::from(model));
         let members = [before.as_slice(), &[named.as_str()], &after].concat();
         let body = format!("{space}{{{space}{}{space}}}{space}", members.join(&format!("{space},")));
         let bytes = Bytes::from(body.clone());
         let peeked = peek_at(format, PATH, &bytes).unwrap();
         let rewritten = rewrite(&bytes, &peeked, "up");
-        let mut expected: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&body).unwrap();
+        let mut expected: serde_json::Map<String, Value> = serde_json::from_str(&body).unwrap();
         if format != Format::Gemini {
             prop_assert_eq!(&peeked.model, model);
             expected.insert("model".to_owned(), "up".into());
         }
         if rewritten.hides_usage {
             prop_assert!(format == Format::OpenaiChat && peeked.stream);
-            let options = expected.entry("stream_options").or_insert_with(|| serde_json::json!({}));
+            let options = expected.entry("stream_options").or_insert_with(|| json!({}));
             if options.is_null() {
-                *options = serde_json::json!({});
+                *options = json!({});
             }
             options["include_usage"] = true.into();
         } else if format == Format::OpenaiChat && peeked.stream {
             prop_assert!(!expected["stream_options"].is_object() || expected["stream_options"]["include_usage"] == true);
         }
-        let actual: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&rewritten.body).unwrap();
+        let actual: serde_json::Map<String, Value> = serde_json::from_slice(&rewritten.body).unwrap();
         prop_assert_eq!(actual, expected);
         // White space, order and spelling stay: without what was put in, the lengths agree.
         if !rewritten.hides_usage && format != Format::Gemini {
-            let spelt = serde_json::Value::from(model).to_string();
+            let spelt = Value::from(model).to_string();
             prop_assert_eq!(rewritten.body, body.replacen(&named, &named.replace(&spelt, "\"up\""), 1));
         }
     }
@@ -133,3 +135,47 @@ const MEMBERS: &[&str] = &[
     "\"n\":1.50e2",
     "\"u\\u0073er\":\"\\u00e9}\"",
 ];
+
+/// Where a JSON value that begins a text ends.
+fn value_end(text: &[u8]) -> Option<usize> {
+    Syntax::of(text).value_end(0)
+}
+
+/// JSON values of all kinds.
+fn values() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(|number| json!(number)),
+        ".*".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 40, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((".*", inner), 0..6).prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn json_ends_where_serde_json_says(value in values(), is_pretty in any::<bool>(), cut in any::<prop::sample::Index>()) {
+        let text = if is_pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+        prop_assert_eq!(value_end(text.as_bytes()), Some(text.len()));
+        // Cut anywhere, it has no end, but for a number, which is one still.
+        let cut = cut.index(text.len());
+        if let Some(part) = text.get(..cut).filter(|_| !value.is_number()) {
+            prop_assert_eq!(value_end(part.as_bytes()), None);
+        }
+    }
+
+    #[test]
+    fn whatever_serde_json_takes_as_json_has_an_end(bytes in prop::collection::vec(prop::sample::select(b"{}[]\",:\\ \n1-enulltrue".to_vec()), 0..40)) {
+        let end = value_end(&bytes);
+        let strict = serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok();
+        // Not the other way round: numbers and escapes are looked at less closely.
+        prop_assert!(!strict || bytes.first() == Some(&b' ') || bytes.first() == Some(&b'\n')
+            || end.is_some_and(|end| bytes.get(end..).unwrap().trim_ascii().is_empty()), "{:?}", bytes);
+    }
+}

@@ -3,27 +3,27 @@
 //! A body is walked over once for its members and once for each object inside that is looked into; strings, which are
 //! most of it, are crossed many bytes at a time. Nothing recurses: a body of brackets is a client's to send.
 
-use crate::formats::scan::string_length;
+use super::scan::string_length;
 
 /// Depth that is followed here. What is deeper is left to serde_json, which keeps a list of it.
 const DEPTH_MAX: u32 = 64;
 
 /// A JSON text that values are found in.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::formats) struct Syntax<'a> {
+pub(super) struct Syntax<'a> {
     json: &'a [u8],
     /// Whether control characters stand anywhere: JSON has them between values only, and compact JSON nowhere.
     has_controls: bool,
 }
 
 impl<'a> Syntax<'a> {
-    pub(in crate::formats) fn of(json: &'a [u8]) -> Self {
+    pub(super) fn of(json: &'a [u8]) -> Self {
         // All of it without leaving early, so that the compiler looks at many at a time.
         Self { json, has_controls: json.iter().fold(false, |has, byte| has | (*byte < b' ')) }
     }
 
     /// The first byte from `at` on that is no white space, and its place.
-    pub(in crate::formats) fn next(&self, mut at: usize) -> Option<(u8, usize)> {
+    pub(super) fn next(&self, mut at: usize) -> Option<(u8, usize)> {
         loop {
             match *self.json.get(at)? {
                 b' ' | b'\n' | b'\r' | b'\t' => at += 1,
@@ -33,7 +33,7 @@ impl<'a> Syntax<'a> {
     }
 
     /// Where a string ends, behind its closing quote, given the place of its opening one.
-    pub(in crate::formats) fn string_end(&self, at: usize) -> Option<usize> {
+    pub(super) fn string_end(&self, at: usize) -> Option<usize> {
         let inner = self.json.get(at + 1..)?;
         let length = string_length(inner)?;
         let is_clean = || inner.get(..length).is_some_and(|text| text.iter().all(|byte| *byte >= b' '));
@@ -41,7 +41,7 @@ impl<'a> Syntax<'a> {
     }
 
     /// Where the value of a key begins, given the place where the key's string ends.
-    pub(in crate::formats) fn after_key(&self, at: usize) -> Option<usize> {
+    pub(super) fn after_key(&self, at: usize) -> Option<usize> {
         match self.next(at)? {
             (b':', at) => Some(self.next(at + 1)?.1),
             _ => None,
@@ -49,7 +49,7 @@ impl<'a> Syntax<'a> {
     }
 
     /// Where a value ends, given the place of its first byte. `None` if that is no JSON.
-    pub(in crate::formats) fn value_end(&self, begins: usize) -> Option<usize> {
+    pub(super) fn value_end(&self, begins: usize) -> Option<usize> {
         // One bit for each container that is open, the innermost lowest: whether it is an object.
         let (mut at, mut open, mut depth) = (begins, 0_u64, 0_u32);
         loop {
@@ -116,4 +116,72 @@ fn scalar_length(json: &[u8]) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn end(text: &str) -> Option<usize> {
+        Syntax::of(text.as_bytes()).value_end(0)
+    }
+
+    #[test]
+    fn a_value_ends_where_it_ends() {
+        for text in [
+            "1",
+            "-1.5e+9",
+            "null",
+            "true",
+            "false",
+            r#""a\"b\\""#,
+            "{}",
+            "[ ]",
+            r#"{ "a" : [1, {"b":"}"}, []], "c":{}}"#,
+            "[[\n],\t{\"a\"\r:1}]",
+        ] {
+            for rest in ["", ",1", "}", "]", " x"] {
+                assert_eq!(end(&format!("{text}{rest}")), Some(text.len()), "{text}{rest}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_has_no_end() {
+        for text in [
+            "",
+            "x",
+            "nul",
+            "+1",
+            "{",
+            "[",
+            "\"",
+            "\"a\\\"",
+            "{]",
+            "[}",
+            "[1}",
+            "{\"a\":1]",
+            "[1,]",
+            "{\"a\":1,}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{a:1}",
+            "{1:1}",
+            "[1 2]",
+            "[,1]",
+            "{\"a\" 1}",
+            "\"a\nb\"",
+            "{\"a\n\":1}",
+            "[\"\u{1}\"]",
+        ] {
+            assert_eq!(end(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_costs_no_stack() {
+        let (open, close) = ("[{\"a\":".repeat(100_000), "}]".repeat(100_000));
+        let text = format!("{open}1{close}");
+        assert_eq!(end(&format!("{text},")), Some(text.len()));
+        assert_eq!(end(&open), None);
+        let (open, close) = ("[".repeat(64), "]".repeat(64));
+        assert_eq!((end(&format!("{open}1{close}")), end(&format!("[{open}1{close}]"))), (Some(129), Some(131)));
+    }
+}
