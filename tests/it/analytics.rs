@@ -22,10 +22,10 @@ async fn some_history() -> (Stack, Value) {
     })
     .await;
     let caller = stack.caller();
-    let mut totals = json!({ "claude-sonnet-4-5": [0, 0, 0], "gpt-4o-mini": [0, 0, 0] });
+    let mut totals = json!({ "claude-sonnet-4-5": [0, 0, 0], "small": [0, 0, 0] });
     for number in 0..12u64 {
         let (_, served) = load::send_one(&caller, number).await;
-        let total = &mut totals[if number % 2 == 0 { "claude-sonnet-4-5" } else { "gpt-4o-mini" }];
+        let total = &mut totals[if number % 2 == 0 { "claude-sonnet-4-5" } else { "small" }];
         let counts = [1, served.tokens.input + served.tokens.cache_read, served.tokens.output];
         for (at, count) in counts.into_iter().enumerate() {
             total[at] = json!(total[at].as_u64().unwrap() + count);
