@@ -8,6 +8,7 @@
 //!
 //! Nothing here does I/O beyond reading a configuration file, and nothing here knows a client library.
 
+mod text;
 pub mod time;
 pub mod money;
 pub mod decimal;

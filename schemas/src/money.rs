@@ -89,8 +89,7 @@ impl Serialize for Pico {
 
 impl<'de> Deserialize<'de> for Pico {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(crate::text::Parsed::default())
     }
 }
 
@@ -161,8 +160,7 @@ impl Serialize for Factor {
 
 impl<'de> Deserialize<'de> for Factor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(crate::text::Parsed::default())
     }
 }
 
@@ -180,7 +178,12 @@ fn parse_decimal(text: &str, digits: usize) -> Option<i128> {
     if unsigned.ends_with('.') {
         return None;
     }
-    let value: i128 = format!("{whole}{fraction:0<digits$}").parse().ok()?;
+    let padding = std::iter::repeat_n(b'0', digits - fraction.len());
+    let value = whole
+        .bytes()
+        .chain(fraction.bytes())
+        .chain(padding)
+        .try_fold(0_i128, |value, digit| value.checked_mul(10)?.checked_add(i128::from(digit - b'0')))?;
     Some(if negative { -value } else { value })
 }
 

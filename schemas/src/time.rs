@@ -37,6 +37,12 @@ impl Timestamp {
 
     /// The UTC day as `yyyymmdd`, the partition that ClickHouse's `toYYYYMMDD` gives this time.
     pub fn day(self) -> u32 {
+        if (0..YEAR_9999).contains(&self.0)
+            && let (year, month, day) = civil(self.0 / DAY)
+            && let Ok(day) = u32::try_from(year * 10_000 + month * 100 + day)
+        {
+            return day;
+        }
         let date = self.date();
         // Years are within -9999..=9999 by jiff's types; events before year 0 do not exist.
         u32::try_from(date.year()).unwrap_or(0) * 10_000
@@ -57,7 +63,6 @@ impl Timestamp {
     /// RFC 3339 by hand: seven of these are written for every request, and a general formatter takes ten times as long.
     /// A year beyond 0 to 9999, which no clock shows, is written as the nearest one.
     pub(crate) fn to_text(self) -> [u8; 27] {
-        const DAY: i64 = 86_400_000_000;
         let micros = self.0.clamp(YEAR_0, YEAR_10000 - 1);
         let (days, rest) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
         let (year, month, day) = civil(days);
@@ -81,13 +86,38 @@ impl Timestamp {
         text
     }
 
+    /// Reads what [`Self::to_text`] writes, for the same reason by hand. `None` is for a general reader: another spelling,
+    /// or no such time.
+    fn of_text(text: &[u8]) -> Option<Self> {
+        const SHAPE: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
+        let text: &[u8; 27] = text.try_into().ok()?;
+        let like = |(byte, mark): (&u8, &u8)| if *mark == b'0' { byte.is_ascii_digit() } else { byte == mark };
+        if !text.iter().zip(SHAPE).all(like) {
+            return None;
+        }
+        let number = |at: usize, width: usize| {
+            text.iter().skip(at).take(width).fold(0, |number, digit| number * 10 + i64::from(digit - b'0'))
+        };
+        let date = (number(0, 4), number(5, 2), number(8, 2));
+        let (hour, minute, second) = (number(11, 2), number(14, 2), number(17, 2));
+        let days = days_until(date);
+        if civil(days) != date || hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let micros = days * DAY + ((hour * 60 + minute) * 60 + second) * 1_000_000 + number(20, 6);
+        (0..YEAR_9999).contains(&micros).then_some(Self(micros))
+    }
+
     fn to_jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 }
 
-/// The first microseconds of the years 0 and 10000.
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
+/// The first microseconds of the years 0, 9999 and 10000.
 const YEAR_0: i64 = -62_167_219_200_000_000;
+const YEAR_9999: i64 = 253_370_764_800_000_000;
 const YEAR_10000: i64 = 253_402_300_800_000_000;
 
 /// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar: eras of 400 years, and years that
@@ -103,6 +133,15 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// The inverse of [`civil`]. Of a date that does not exist it makes another one's day.
+fn days_until((year, month, day): (i64, i64, i64)) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(str::from_utf8(&self.to_text()).unwrap_or_default())
@@ -113,6 +152,9 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(time) = Self::of_text(text.as_bytes()) {
+            return Ok(time);
+        }
         let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp(text.to_owned()))?;
         Ok(Self(time.as_microsecond()))
     }
@@ -126,8 +168,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(crate::text::Parsed::default())
     }
 }
 
@@ -152,7 +193,10 @@ mod tests {
         let limits = [YEAR_0, YEAR_0 + 1, -1, 0, 1, 253_402_207_199_999_999];
         for micros in days.chain(limits) {
             let time = Timestamp::from_micros(micros);
-            assert_eq!(time.to_string(), format!("{:.6}", time.to_jiff()), "{micros}");
+            let text = format!("{:.6}", time.to_jiff());
+            assert_eq!(time.to_string(), text, "{micros}");
+            assert_eq!(text.parse::<Timestamp>().unwrap(), time);
+            assert_eq!(time.day().to_string(), text[..10].replace('-', "").trim_start_matches('0'), "{micros}");
         }
         for (micros, nearest) in [(i64::MIN, YEAR_0), (i64::MAX, YEAR_10000 - 1)] {
             assert_eq!(Timestamp::from_micros(micros).to_string(), Timestamp::from_micros(nearest).to_string());
@@ -171,6 +215,13 @@ mod tests {
             "2026-01-01T01:00:00+01:00".parse::<Timestamp>().unwrap().to_string(),
             "2026-01-01T00:00:00.000000Z"
         );
+        // What the quick reader leaves to the general one, which knows best.
+        for text in ["2026-02-29T00:00:00.000000Z", "2026-13-01T00:00:00.000000Z", "2026-01-00T00:00:00.000000Z"] {
+            assert!(Timestamp::of_text(text.as_bytes()).is_none() && text.parse::<Timestamp>().is_err(), "{text}");
+        }
+        for text in ["2026-01-01T24:00:00.000000Z", "2026-01-01T00:60:00.000000Z", "2026-01-01 00:00:00.000000x"] {
+            assert!(Timestamp::of_text(text.as_bytes()).is_none() && text.parse::<Timestamp>().is_err(), "{text}");
+        }
         assert!("yesterday".parse::<Timestamp>().is_err());
     }
 }

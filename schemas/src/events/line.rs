@@ -3,6 +3,8 @@
 //! Every event has one, and all that is needed to number, pack and address an event stands in it: to write it by way of
 //! a serialiser, or to read a whole event for three of its fields, costs more than everything else that is done there.
 
+use uuid::Uuid;
+
 use crate::events::{Head, Phase, json};
 use crate::outcome::Kind;
 
@@ -69,19 +71,59 @@ fn glance(line: &[u8]) -> Option<Address> {
     rest.starts_with(b",\"at\":\"").then_some(Address { kind, partition: u16::try_from(partition).ok()?, seq })
 }
 
+/// Reads a head as [`write_head`] writes it: itself, and what follows it. `None` is for a reader of JSON: another
+/// spelling, or something that is wrong.
+pub(super) fn read_head(line: &[u8]) -> Option<(Head, &[u8])> {
+    let rest = line.strip_prefix(b"{\"v\":")?;
+    let (v, rest) = number(rest)?;
+    let rest = rest.strip_prefix(b",\"kind\":\"")?;
+    let (kind, rest) = Kind::ALL.iter().find_map(|kind| {
+        let rest = rest.strip_prefix(kind.as_str().as_bytes())?.strip_prefix(b"\",")?;
+        Some((*kind, rest))
+    })?;
+    let phases = [(Phase::Opened, &b"\"phase\":\"opened\","[..]), (Phase::Settled, b"\"phase\":\"settled\",")];
+    let phase = phases.into_iter().find_map(|(phase, text)| Some((Some(phase), rest.strip_prefix(text)?)));
+    let (phase, rest) = phase.unwrap_or((None, rest));
+    let (epoch, rest) = id(rest.strip_prefix(b"\"epoch\":\"")?)?;
+    let (partition, rest) = number(rest.strip_prefix(b",\"partition\":")?)?;
+    let (seq, rest) = number(rest.strip_prefix(b",\"seq\":")?)?;
+    let (at, rest) = rest.strip_prefix(b",\"at\":\"")?.split_at_checked(27)?;
+    let (request_id, rest) = id(rest.strip_prefix(b"\",\"request_id\":\"")?)?;
+    let rest = rest.strip_prefix(b",\"gateway\":\"")?;
+    let length = rest.iter().position(|byte| *byte < b' ' || *byte == b'\\' || *byte == b'"')?;
+    let (gateway, rest) = rest.split_at_checked(length)?;
+    let head = Head {
+        v: u8::try_from(v).ok()?,
+        kind,
+        phase,
+        epoch,
+        partition: u16::try_from(partition).ok()?,
+        seq,
+        at: str::from_utf8(at).ok()?.parse().ok()?,
+        request_id,
+        gateway: str::from_utf8(gateway).ok()?.to_owned(),
+    };
+    Some((head, rest.strip_prefix(b"\"")?))
+}
+
+/// An id's value and what follows its closing quote.
+fn id(text: &[u8]) -> Option<(Uuid, &[u8])> {
+    let (id, rest) = text.split_at_checked(uuid::fmt::Hyphenated::LENGTH)?;
+    Some((Uuid::try_parse_ascii(id).ok()?, rest.strip_prefix(b"\"")?))
+}
+
 /// A number's value and what follows it.
 fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(length);
     let value =
         digits.iter().try_fold(0_u64, |value, digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')))?;
-    (length > 0).then_some((value, rest))
+    let is_json = length == 1 || (length > 1 && !digits.starts_with(b"0"));
+    is_json.then_some((value, rest))
 }
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
     use crate::time::Timestamp;
 
@@ -101,9 +143,15 @@ mod tests {
                         request_id: Uuid::from_u128(u128::MAX - u128::from(seq)),
                         gateway: "gw \"1\"\n".to_owned(),
                     };
+                    let plain = Head { gateway: "gé-1".to_owned(), ..head.clone() };
+                    let mut line = Vec::new();
+                    write_head(&plain, &mut line).unwrap();
+                    line.extend_from_slice(b",\"a\":1}");
+                    assert_eq!(read_head(&line), Some((plain, &b",\"a\":1}"[..])));
                     let mut line = Vec::new();
                     write_head(&head, &mut line).unwrap();
                     line.push(b'}');
+                    assert_eq!(read_head(&line), None, "its gateway's name is for a reader of JSON");
                     assert_eq!(String::from_utf8(line.clone()).unwrap(), serde_json::to_string(&head).unwrap());
                     let address = Address { kind, partition: head.partition, seq };
                     assert_eq!((glance(&line), Address::of(&line).unwrap()), (Some(address), address));
@@ -113,6 +161,7 @@ mod tests {
                 }
             }
         }
+        assert!(number(b"01,").is_none() && number(b"0,").is_some() && number(b",").is_none());
         assert!(Address::of(b"{\"v\":1,\"kind\":\"stream\"").is_err() && Address::of(b"").is_err());
     }
 }

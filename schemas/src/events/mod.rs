@@ -4,6 +4,7 @@
 //! ledger gives the number, so that the lock which keeps numbers gapless is held for one `write` only.
 
 mod bodies;
+mod body_only;
 mod candidate;
 mod json;
 mod line;
@@ -16,6 +17,7 @@ pub use line::Address;
 pub use opened::Opened;
 pub use receipt::{ErrorNote, NORMALISER_VERSION, Receipt};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -70,6 +72,44 @@ pub enum Body {
     Candidate(Box<Candidate>),
     /// What was said, where it is kept.
     Bodies(Box<Bodies>),
+}
+
+/// Where a body is read from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// A whole line, of which the head is passed over.
+    Line(&'a [u8]),
+    /// An object of its own.
+    Alone(&'a str),
+}
+
+impl Source<'_> {
+    fn read<T: DeserializeOwned>(self) -> Result<T, serde_json::Error> {
+        match self {
+            Self::Line(line) => serde_json::from_slice(line),
+            Self::Alone(text) => body_only::read(text),
+        }
+    }
+}
+
+impl Body {
+    /// Reads the body that a head announces.
+    fn read(head: &Head, source: Source<'_>) -> Result<Self, DecodeError> {
+        let mismatch = |outcome| DecodeError::Mismatch { kind: head.kind, phase: head.phase, outcome };
+        Ok(match (head.kind, head.phase) {
+            (Kind::Stream, Some(Phase::Opened)) => Self::Opened(source.read()?),
+            (Kind::Stream, Some(Phase::Settled)) | (Kind::Failure, None) => {
+                let receipt: Box<Receipt> = source.read()?;
+                if (receipt.outcome == Outcome::Completed) != (head.kind == Kind::Stream) {
+                    return Err(mismatch(Some(receipt.outcome)));
+                }
+                Self::Terminal(receipt)
+            }
+            (Kind::Candidate, None) => Self::Candidate(source.read()?),
+            (Kind::Body, None) => Self::Bodies(source.read()?),
+            _ => return Err(mismatch(None)),
+        })
+    }
 }
 
 /// The same, where it stands.
@@ -129,24 +169,33 @@ pub enum DecodeError {
 impl Event {
     /// Reads one line of a pack.
     pub fn decode(line: &[u8]) -> Result<Self, DecodeError> {
+        // As gateways write it, a line is read in one pass. Any other spelling, and every line with something wrong in
+        // it, is read by the rules, so that these alone say what an event is and what is wrong with a line.
+        match Self::as_written(line) {
+            Some(event) => Ok(event),
+            None => Self::by_the_rules(line),
+        }
+    }
+
+    fn as_written(line: &[u8]) -> Option<Self> {
+        let (head, rest) = line::read_head(line)?;
+        if head.v != VERSION {
+            return None;
+        }
+        // The body is an object once more: `,"a":1}` becomes `{"a":1}`.
+        let mut text = String::with_capacity(rest.len());
+        text.push('{');
+        text.push_str(str::from_utf8(rest.strip_prefix(b",")?).ok()?);
+        let body = Body::read(&head, Source::Alone(&text)).ok()?;
+        Some(Self { head, body })
+    }
+
+    fn by_the_rules(line: &[u8]) -> Result<Self, DecodeError> {
         let head: Head = serde_json::from_slice(line)?;
         if head.v != VERSION {
             return Err(DecodeError::Version(head.v));
         }
-        let mismatch = |outcome| DecodeError::Mismatch { kind: head.kind, phase: head.phase, outcome };
-        let body = match (head.kind, head.phase) {
-            (Kind::Stream, Some(Phase::Opened)) => Body::Opened(serde_json::from_slice(line)?),
-            (Kind::Stream, Some(Phase::Settled)) | (Kind::Failure, None) => {
-                let receipt: Box<Receipt> = serde_json::from_slice(line)?;
-                if (receipt.outcome == Outcome::Completed) != (head.kind == Kind::Stream) {
-                    return Err(mismatch(Some(receipt.outcome)));
-                }
-                Body::Terminal(receipt)
-            }
-            (Kind::Candidate, None) => Body::Candidate(serde_json::from_slice(line)?),
-            (Kind::Body, None) => Body::Bodies(serde_json::from_slice(line)?),
-            _ => return Err(mismatch(None)),
-        };
+        let body = Body::read(&head, Source::Line(line))?;
         Ok(Self { head, body })
     }
 }

@@ -206,3 +206,84 @@ fn messages_are_cut_at_a_character() {
     let note = ErrorNote::new(ErrorClass::Internal, "", &"é".repeat(600));
     assert_eq!(note.message.chars().count(), ErrorNote::MESSAGE_MAX);
 }
+
+fn lines() -> Vec<String> {
+    let mut failed = receipt(Outcome::Interrupted);
+    failed.error = Some(ErrorNote::new(ErrorClass::StreamCut, "", "the provider closed \"the\" stream"));
+    let bodies = [
+        Body::Opened(Box::new(opened())),
+        Body::Terminal(Box::new(receipt(Outcome::Completed))),
+        Body::Terminal(Box::new(failed)),
+        Body::Candidate(Box::new(candidate())),
+        Body::Bodies(Box::new(bodies())),
+    ];
+    bodies.iter().map(|body| String::from_utf8(seal(body)).unwrap().replace("gw \\\"1\\\"", "gw-1")).collect()
+}
+
+/// What is read in one pass is what the rules read, and what they refuse is refused in their words.
+fn check_ways(line: &[u8]) {
+    let (quick, ruled) = (Event::as_written(line), Event::by_the_rules(line));
+    let shown = String::from_utf8_lossy(line);
+    if let Some(event) = quick {
+        assert_eq!(event, ruled.unwrap_or_else(|error| panic!("{error}: {shown}")), "{shown}");
+    } else if let (Err(error), Err(rules)) = (Event::decode(line), ruled) {
+        assert_eq!(error.to_string(), rules.to_string(), "{shown}");
+    }
+}
+
+#[test]
+fn every_event_as_gateways_write_it_is_read_in_one_pass() {
+    for line in lines() {
+        assert!(Event::as_written(line.as_bytes()).is_some(), "{line}");
+        check_ways(line.as_bytes());
+        let newer = line.replacen(",\"client\"", ",\"unheard_of\":{\"kind\":[1,\"\\n\"]},\"client\"", 1);
+        assert!(newer != line && Event::as_written(newer.as_bytes()).is_some(), "{newer}");
+        check_ways(newer.as_bytes());
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_line_is_said_by_the_rules() {
+    for line in lines() {
+        let again = |field: &str| format!("{},{field}}}", line.strip_suffix('}').unwrap());
+        for field in ["\"v\":1", "\"seq\":3", "\"k\\u0069nd\":\"stream\"", "\"client\":\"x\"", "\"gateway\":7"] {
+            assert!(Event::decode(again(field).as_bytes()).is_err(), "{field} stands twice in {line}");
+            check_ways(again(field).as_bytes());
+        }
+        check_ways(again("\"phase\":\"settled\"").as_bytes());
+        for (from, to) in [
+            ("\"v\":1", "\"v\":2"),
+            ("\"v\":1", "\"v\":01"),
+            ("\"partition\":3", "\"partition\":70000"),
+            ("\"seq\":41", "\"seq\":-1"),
+            ("2026-01-01T", "2026-13-01T"),
+            ("\"client\":\"team-a\"", "\"client\":7"),
+            ("\"gateway\":\"gw-1\"", "\"gateway\":\"gw\\n1\""),
+            ("\"phase\":\"opened\",", ""),
+            ("\"kind\":\"candidate\"", "\"kind\":\"failure\""),
+        ] {
+            check_ways(line.replace(from, to).as_bytes());
+        }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn damaged_lines_are_read_alike_in_both_ways(
+        which in 0_usize..5,
+        damages in proptest::collection::vec((0_usize..2_000, proptest::prelude::any::<u8>(), 0_u8..3), 1..4),
+    ) {
+        let mut line = lines().swap_remove(which).into_bytes();
+        for (at, byte, how) in damages {
+            let at = at % line.len();
+            match how {
+                0 => line[at] = byte,
+                1 => drop(line.remove(at)),
+                _ => line.insert(at, b"\",:{}[]\\0e "[usize::from(byte) % 11]),
+            }
+        }
+        check_ways(&line);
+    }
+}
