@@ -12,7 +12,7 @@ use schemas::config::{LedgerFsync, OnLedgerFull};
 use schemas::events::{Address, Body, BodyRef, Event, Place, Prepared};
 use schemas::outcome::Format;
 use schemas::pack::PackBuilder;
-use schemas::price::{Billed, Book};
+use schemas::price::{Billed, Book, Memo};
 use schemas::time::Timestamp;
 use uuid::Uuid;
 
@@ -188,11 +188,12 @@ fn rows() -> Result<(), Error> {
     else {
         return Err(Error::Setup("the last event of a request is not its terminal one".to_owned()));
     };
-    let recording = Recording { head: &head, recorded_at: head.at };
+    let recording = Recording { recorded_at: head.at, head };
+    let mut prices = Memo::new(&book);
     measure(|| {
         let receipt = (*receipt).clone();
-        let priced = book.bill(&Billed::from(&receipt));
-        black_box(RequestRow::new(recording, receipt, priced));
+        let priced = prices.bill(&Billed::from(&receipt));
+        black_box(RequestRow::new(recording.clone(), receipt, priced));
     });
     Ok(())
 }

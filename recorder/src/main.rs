@@ -10,6 +10,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// An event is a dozen small strings, made by one thread and freed by another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Brings events from NATS into ClickHouse, each exactly once, with its cost.
 #[derive(Parser)]
 #[command(version)]

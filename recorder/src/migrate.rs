@@ -64,6 +64,10 @@ struct AppliedRow {
 
 impl TableRow for AppliedRow {
     const TABLE: &'static str = "migrations";
+
+    fn columns() -> Vec<(&'static str, &'static str)> {
+        migrations::columns_in(BOOKKEEPING)
+    }
 }
 
 /// Applies what is missing, waiting for ClickHouse as long as it takes. `false` when shutdown came first.

@@ -321,7 +321,7 @@ impl Session {
         let (book, epochs) = (Arc::clone(&self.shared.book), self.recording.progress().epochs.clone());
         let planned = tokio::task::spawn_blocking(move || {
             let context = Context { partition, incarnation, book: &book, recorded_at: Timestamp::now() };
-            let decoded = decoded.unwrap_or_else(|| plan::decode(&range.messages, partition));
+            let decoded = decoded.unwrap_or_else(|| plan::decode(&range.messages, partition, &book));
             let plan = Plan::new(context, &range.messages, decoded, epochs);
             (range, plan)
         });
@@ -336,7 +336,7 @@ impl Session {
     async fn write(&mut self, base: &TokenBase) -> Result<Told, Error> {
         let limits = self.limits();
         let Some(Hand { range, plan: Some(plan), .. }) = &mut self.hand else { return Err(Stop::Astray.into()) };
-        let (written, partition) = (CancellationToken::new(), self.partition);
+        let (written, partition, book) = (CancellationToken::new(), self.partition, Arc::clone(&self.shared.book));
         let write = async {
             let _no_rollup_is_replaced = self.shared.writing.read().await;
             let refusals = self.shared.writer.write(base, plan).await;
@@ -349,7 +349,7 @@ impl Session {
             match gather::next_full_range(reading, limits, &written).await {
                 Ok(Some(next)) => {
                     *ahead = Some(tokio::task::spawn_blocking(move || {
-                        let decoded = plan::decode(&next.messages, partition);
+                        let decoded = plan::decode(&next.messages, partition, &book);
                         (next, decoded)
                     }))
                 }

@@ -48,9 +48,7 @@ impl Replay {
         let event = decode::decode(line, context.partition).map_err(|poison| poison.reason);
         let event = event.map(|event| {
             let place = Place::of(&event);
-            let mut plan = Plan::default();
-            plan.add(context, event, Origin { message, line: 0 });
-            Again { place, plan }
+            Again { place, plan: Plan::of_one(context, event, Origin { message, line: 0 }) }
         });
         Self { letter, message, event }
     }

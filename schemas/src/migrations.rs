@@ -84,13 +84,33 @@ pub const ALL: &[Migration] = migrations![
 
 /// The columns of a table, in order: those that it was made with, and those that later files add.
 pub fn columns(table: &str) -> Vec<&'static str> {
+    typed_columns(table).into_iter().map(|(name, _)| name).collect()
+}
+
+/// The same, each with its type.
+pub fn typed_columns(table: &str) -> Vec<(&'static str, &'static str)> {
     let made = format!("CREATE TABLE IF NOT EXISTS {{database}}.{table} ");
     let altered = format!("ALTER TABLE {{database}}.{table} ");
-    let lines = ALL.iter().filter(|migration| migration.sql.contains(&made) || migration.sql.contains(&altered));
-    let lines = lines.flat_map(|migration| migration.sql.lines());
-    let named = lines
-        .filter_map(|line| line.strip_prefix("    `").or_else(|| line.strip_prefix("    ADD COLUMN IF NOT EXISTS `")));
-    named.filter_map(|line| line.split('`').next()).collect()
+    let files = ALL.iter().filter(|migration| migration.sql.contains(&made) || migration.sql.contains(&altered));
+    files.flat_map(|migration| columns_in(migration.sql)).collect()
+}
+
+/// The names and types of the columns that a statement defines, in order.
+pub fn columns_in(sql: &'static str) -> Vec<(&'static str, &'static str)> {
+    let defines = |line: &'static str| {
+        line.strip_prefix("    `").or_else(|| line.strip_prefix("    ADD COLUMN IF NOT EXISTS `"))?.split_once("` ")
+    };
+    sql.lines().filter_map(defines).map(|(name, rest)| (name, type_in(rest))).collect()
+}
+
+/// The type at the beginning of what defines a column: up to the first space that is not inside of its parentheses.
+fn type_in(definition: &'static str) -> &'static str {
+    let mut depth = 0;
+    let end = definition.find(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        depth == 0 && (c == ' ' || c == ',')
+    });
+    definition.get(..end.unwrap_or(definition.len())).unwrap_or_default()
 }
 
 /// The statement with its placeholders filled in.
@@ -149,6 +169,15 @@ mod tests {
             let rendered = render(migration.sql, &Placeholders { database: "weir", cluster: "prod" });
             assert!(!rendered.contains('{'), "{}: a placeholder is left", migration.name);
         }
+    }
+
+    #[test]
+    fn columns_have_their_types_those_that_were_added_later_too() {
+        let columns = typed_columns("requests");
+        let type_of = |name| columns.iter().find(|(column, _)| *column == name).map(|(_, kind)| *kind);
+        assert_eq!(type_of("tags"), Some("Map(LowCardinality(String), String)"));
+        assert_eq!(type_of("received_at"), Some("DateTime64(6, 'UTC')"));
+        assert_eq!(type_of("cache_saved_usd"), Some("Nullable(Decimal(38, 12))"));
     }
 
     #[test]

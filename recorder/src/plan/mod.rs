@@ -3,11 +3,15 @@
 //! The result is a pure function of its input (but for `recorded_at`, which no token and no view looks at), so that a
 //! range written a second time gives the same rows under the same tokens.
 
+mod tables;
+
+pub use tables::{ByDay, Cell, Tables};
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use schemas::events::{Body, Event, Head};
-use schemas::price::{Billed, Book};
+use schemas::events::{Event, Head};
+use schemas::price::{Book, Memo};
 use schemas::progress::SeqSet;
 use schemas::time::Timestamp;
 use uuid::Uuid;
@@ -16,28 +20,10 @@ use crate::consume::Message;
 use crate::decode::{self, Identity, Poison};
 use crate::protocol::{Admission, Admitter, BOUNDS};
 use crate::replay::Replay;
-use crate::rows::{BodiesRow, CandidateRow, DeadLetterRow, OpenedRow, Recording, RequestRow, Stage};
-
-/// Rows of one table by the UTC day that their partition in ClickHouse is named by.
-pub type ByDay<R> = BTreeMap<u32, Cell<R>>;
-
-/// The rows of one table and day: one insert, one token.
-#[derive(Debug)]
-pub struct Cell<R> {
-    /// In the order of the stream.
-    pub rows: Vec<R>,
-    /// Where each row comes from.
-    pub origins: Vec<Origin>,
-}
-
-impl<R> Default for Cell<R> {
-    fn default() -> Self {
-        Self { rows: Vec::new(), origins: Vec::new() }
-    }
-}
+use crate::rows::{DeadLetterRow, Stage};
 
 /// Place of an event in its range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
     /// Index of the message in the range.
     pub message: usize,
@@ -61,14 +47,8 @@ pub struct Context<'a> {
 /// Everything to be written for a range.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// Terminal events.
-    pub requests: ByDay<RequestRow>,
-    /// Candidate events.
-    pub candidates: ByDay<CandidateRow>,
-    /// Opened events.
-    pub opened: ByDay<OpenedRow>,
-    /// Captured bodies.
-    pub bodies: ByDay<BodiesRow>,
+    /// Events.
+    pub rows: Tables,
     /// What is no event.
     pub dead_letters: ByDay<DeadLetterRow>,
     /// Dead letters that came again.
@@ -93,16 +73,37 @@ pub struct Tally {
     pub put_off: u64,
 }
 
-/// Every line of a range, read: what takes the longest and depends on nothing that was recorded before.
-pub type Decoded = Vec<(Origin, Result<Event, Poison>)>;
+/// Every line of a range, read and priced, as if none was recorded before: what takes the longest, and depends on nothing
+/// but the range.
+#[derive(Debug)]
+pub struct Decoded {
+    lines: Vec<(Origin, Line)>,
+    rows: Tables,
+}
+
+#[derive(Debug)]
+enum Line {
+    Event { epoch: Uuid, seq: u64, unpriced: bool },
+    Poison(Box<Poison>),
+}
 
 /// Reads the lines of a range. Dead letters that came again are no packs.
-pub fn decode(messages: &[Message], partition: u16) -> Decoded {
-    let packs = messages.iter().enumerate().filter(|(_, message)| message.replay.is_none());
-    let lines = packs.flat_map(|(message, pack)| {
-        schemas::pack::lines(&pack.payload).enumerate().map(move |(line, text)| (Origin { message, line }, text))
-    });
-    lines.map(|(origin, text)| (origin, decode::decode(text, partition))).collect()
+pub fn decode(messages: &[Message], partition: u16, book: &Book) -> Decoded {
+    let (mut prices, mut rows, mut lines) = (Memo::new(book), Tables::default(), Vec::new());
+    for (message, pack) in messages.iter().enumerate().filter(|(_, message)| message.replay.is_none()) {
+        for (line, text) in schemas::pack::lines(&pack.payload).enumerate() {
+            let origin = Origin { message, line };
+            let read = match decode::decode(text, partition) {
+                Ok(event) => {
+                    let (epoch, seq) = (event.head.epoch, event.head.seq);
+                    Line::Event { epoch, seq, unpriced: rows.push(&mut prices, event, origin) }
+                }
+                Err(poison) => Line::Poison(Box::new(poison)),
+            };
+            lines.push((origin, read));
+        }
+    }
+    Decoded { lines, rows }
 }
 
 impl Plan {
@@ -114,14 +115,34 @@ impl Plan {
                 plan.add_replay(Replay::new(context, **letter, index, &message.payload));
             }
         }
-        for (origin, decoded) in decoded {
-            match (decoded, messages.get(origin.message)) {
-                (Ok(event), _) => plan.add(context, event, origin),
-                (Err(poison), Some(message)) => plan.add_poison(context, message, origin, &poison),
-                (Err(_), None) => {}
+        let Decoded { lines, mut rows } = decoded;
+        let mut dropped = Vec::new();
+        for (origin, line) in lines {
+            match (line, messages.get(origin.message)) {
+                (Line::Event { epoch, seq, unpriced }, _) if plan.is_new(epoch, seq) => plan.count(unpriced),
+                (Line::Event { .. }, _) => dropped.push(origin),
+                (Line::Poison(poison), Some(message)) => plan.add_poison(context, message, origin, &poison),
+                (Line::Poison(_), None) => {}
             }
         }
+        rows.remove(&dropped);
+        rows.record_at(context.recorded_at);
+        plan.rows = rows;
         plan
+    }
+
+    /// Plans a single event, whether it was recorded before or not.
+    pub(crate) fn of_one(context: Context<'_>, event: Event, origin: Origin) -> Self {
+        let mut plan = Self::default();
+        let unpriced = plan.rows.push(&mut Memo::new(context.book), event, origin);
+        plan.count(unpriced);
+        plan.rows.record_at(context.recorded_at);
+        plan
+    }
+
+    fn count(&mut self, unpriced: bool) {
+        self.tally.stored += 1;
+        self.tally.unpriced += u64::from(unpriced);
     }
 
     /// The progress's epochs with the range's events added; handed out once.
@@ -139,37 +160,6 @@ impl Plan {
     /// Whether nothing has to be written.
     pub fn is_empty(&self) -> bool {
         self.tally.stored == 0 && self.tally.dead_lettered == 0 && self.replays.is_empty()
-    }
-
-    /// Adds an event that is not recorded yet; one that is, is counted.
-    pub(crate) fn add(&mut self, context: Context<'_>, event: Event, origin: Origin) {
-        let Event { head, body } = event;
-        if !self.is_new(head.epoch, head.seq) {
-            return;
-        }
-        self.tally.stored += 1;
-        let recording = Recording { head: &head, recorded_at: context.recorded_at };
-        match body {
-            Body::Terminal(receipt) => {
-                let priced = context.book.bill(&Billed::from(&*receipt));
-                self.tally.unpriced += u64::from(priced.unpriced);
-                let day = receipt.received_at.day();
-                push(&mut self.requests, day, RequestRow::new(recording, *receipt, priced), origin);
-            }
-            Body::Candidate(candidate) => {
-                let priced = context.book.bill(&Billed::from(&*candidate));
-                let day = candidate.received_at.day();
-                push(&mut self.candidates, day, CandidateRow::new(recording, *candidate, priced), origin);
-            }
-            Body::Opened(opened) => {
-                let day = opened.received_at.day();
-                push(&mut self.opened, day, OpenedRow::new(recording, *opened), origin);
-            }
-            Body::Bodies(bodies) => {
-                let day = bodies.received_at.day();
-                push(&mut self.bodies, day, BodiesRow::new(recording, *bodies), origin);
-            }
-        }
     }
 
     /// Adds a dead letter that came again. Whether its row is there already is asked when it is written.
@@ -191,7 +181,7 @@ impl Plan {
         }
         self.tally.dead_lettered += 1;
         let row = dead_letter(context, message, origin, Fault { stage: Stage::Decode, poison });
-        push(&mut self.dead_letters, message.published_at.day(), row, origin);
+        tables::push(&mut self.dead_letters, message.published_at.day(), row, origin);
     }
 }
 
@@ -248,12 +238,6 @@ fn dead_letter(context: Context<'_>, message: &Message, origin: Origin, fault: F
 /// The bytes of a line, shared with the message.
 fn line_of(message: &Message, origin: Origin) -> Option<Bytes> {
     schemas::pack::lines(&message.payload).nth(origin.line).map(|line| message.payload.slice_ref(line))
-}
-
-fn push<R>(cells: &mut ByDay<R>, day: u32, row: R, origin: Origin) {
-    let cell = cells.entry(day).or_default();
-    cell.rows.push(row);
-    cell.origins.push(origin);
 }
 
 #[cfg(test)]

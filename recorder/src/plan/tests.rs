@@ -1,10 +1,11 @@
 //! What a range becomes: rows by table and day, duplicates dropped, dead letters, prices.
 
-use schemas::events::{Bodies, Candidate, Captured, Opened, Place, Prepared, Receipt};
+use schemas::events::{Bodies, Body, Candidate, Captured, Opened, Place, Prepared, Receipt};
 use schemas::outcome::{CaptureScope, Format, Operation, Outcome, UsageSource, Verdict};
 use schemas::usage::Usage;
 
 use super::*;
+use crate::rows::OpenedRow;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 /// 2026-11-21T00:00:00Z
@@ -115,14 +116,14 @@ fn message(seq: u64, lines: &[Vec<u8>]) -> Message {
 fn plan_after(epochs: BTreeMap<Uuid, SeqSet>, messages: &[Message]) -> Plan {
     let book = Book::builtin().unwrap();
     let context = Context { partition: 3, incarnation: 9, book: &book, recorded_at: at(77) };
-    Plan::new(context, messages, decode(messages, context.partition), epochs)
+    Plan::new(context, messages, decode(messages, context.partition, &book), epochs)
 }
 
 /// A row for the tests of the writer.
 pub(crate) fn opened_row(seq: u64) -> OpenedRow {
     let message = message(1, &[line(1, seq.max(1), &opened(at(0)))]);
     let plan = plan_after(BTreeMap::new(), &[message]);
-    let mut row = plan.opened.into_values().next().unwrap().rows.pop().unwrap();
+    let mut row = plan.rows.opened.into_values().next().unwrap().rows.pop().unwrap();
     row.seq = seq;
     row
 }
@@ -133,9 +134,9 @@ fn each_event_becomes_one_row_of_its_table_and_day() {
     let terminal = Body::Terminal(Box::new(receipt(Usage::UNKNOWN, today)));
     let lines = [line(1, 1, &opened(yesterday)), line(1, 2, &opened(today)), line(1, 3, &candidate(today))];
     let mut plan = plan_after(BTreeMap::new(), &[message(1, &lines), message(2, &[line(1, 4, &terminal)])]);
-    assert_eq!(plan.opened.keys().copied().collect::<Vec<_>>(), [20_261_120, 20_261_121]);
-    assert_eq!(plan.candidates[&20_261_121].origins, [Origin { message: 0, line: 2 }]);
-    let row = &plan.requests[&20_261_121].rows[0];
+    assert_eq!(plan.rows.opened.keys().copied().collect::<Vec<_>>(), [20_261_120, 20_261_121]);
+    assert_eq!(plan.rows.candidates[&20_261_121].origins, [Origin { message: 0, line: 2 }]);
+    let row = &plan.rows.requests[&20_261_121].rows[0];
     assert_eq!((row.seq, row.partition, row.gateway.as_str(), row.cost_usd), (4, 3, "gw-1", None));
     assert_eq!(plan.tally, Tally { stored: 4, ..Tally::default() });
     assert_eq!(plan.take_epochs()[&Uuid::from_u128(1)], SeqSet { contiguous: 4, ahead: vec![] });
@@ -166,7 +167,7 @@ fn bodies_become_rows_in_which_nothing_said_differs_from_not_known() {
         response: Some(said),
     }));
     let plan = plan_after(BTreeMap::new(), &[message(1, &[line(1, 1, &bodies)])]);
-    let row = &plan.bodies[&20_261_120].rows[0];
+    let row = &plan.rows.bodies[&20_261_120].rows[0];
     assert_eq!((row.scope, row.candidate_index, row.attempt_index), ("attempt", Some(2), Some(1)));
     assert_eq!((row.request_bytes, row.request_body.as_str(), row.request_truncated), (None, "", false));
     assert_eq!(
@@ -182,7 +183,7 @@ fn what_was_recorded_before_or_comes_twice_is_dropped() {
     let known = BTreeMap::from([(Uuid::from_u128(1), SeqSet { contiguous: 1, ahead: vec![(5, 5)] })]);
     let lines: Vec<Vec<u8>> = [1, 2, 2, 5].map(|seq| line(1, seq, &opened(at(0)))).to_vec();
     let plan = plan_after(known, &[message(1, &lines), message(2, &[line(2, 1, &opened(at(0)))])]);
-    let rows = &plan.opened[&20_261_121].rows;
+    let rows = &plan.rows.opened[&20_261_121].rows;
     assert_eq!(rows.iter().map(|row| (row.epoch.as_u128(), row.seq)).collect::<Vec<_>>(), [(1, 2), (2, 1)]);
     assert_eq!(plan.tally, Tally { stored: 2, deduplicated: 3, ..Tally::default() });
 }
@@ -226,7 +227,7 @@ fn a_known_usage_has_its_exact_cost_and_an_unknown_price_is_counted_never_zero()
         .map(|(seq, receipt)| line(1, seq, &Body::Terminal(Box::new(receipt))))
         .collect();
     let plan = plan_after(BTreeMap::new(), &[message(1, &lines)]);
-    let rows = &plan.requests[&20_261_121].rows;
+    let rows = &plan.rows.requests[&20_261_121].rows;
     // 30*3 + 1000*0.30 + 100*3.75 + 57*15 dollars per million
     assert_eq!(rows[0].cost_usd, Some(1_620_000_000));
     assert_eq!((rows[1].cost_usd, rows[1].price_id.as_str()), (None, ""));

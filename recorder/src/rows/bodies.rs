@@ -46,7 +46,7 @@ impl TableRow for BodiesRow {
 
 impl BodiesRow {
     /// The row of a body event.
-    pub fn new(recording: Recording<'_>, bodies: Bodies) -> Self {
+    pub fn new(recording: Recording, bodies: Bodies) -> Self {
         let head = recording.head;
         let size = |body: &Option<Captured>| body.as_ref().map(|body| body.bytes);
         let (request_bytes, response_bytes) = (size(&bodies.request), size(&bodies.response));
@@ -73,7 +73,7 @@ impl BodiesRow {
             response_bytes,
             response_body: response.text,
             response_truncated: response.truncated,
-            gateway: head.gateway.clone(),
+            gateway: head.gateway,
             epoch: head.epoch,
             partition: head.partition,
             seq: head.seq,

@@ -55,7 +55,7 @@ impl TableRow for CandidateRow {
 
 impl CandidateRow {
     /// The row of a candidate event and its price.
-    pub fn new(recording: Recording<'_>, candidate: Candidate, priced: Priced) -> Self {
+    pub fn new(recording: Recording, candidate: Candidate, priced: Priced) -> Self {
         let head = recording.head;
         Self {
             request_id: head.request_id,
@@ -84,7 +84,7 @@ impl CandidateRow {
             reasoning_tokens: candidate.usage.reasoning,
             received_at: candidate.received_at.as_micros(),
             client: candidate.client,
-            gateway: head.gateway.clone(),
+            gateway: head.gateway,
             epoch: head.epoch,
             partition: head.partition,
             seq: head.seq,

@@ -23,18 +23,26 @@ pub use replays::{ReplayOutcome, ReplayRow};
 pub use requests::RequestRow;
 
 use clickhouse::{Row, RowWrite};
+use schemas::events::Head;
+use schemas::time::Timestamp;
+use serde::Serialize;
 
 /// A struct that is one row of one table.
-pub trait TableRow: Row + RowWrite + for<'a> Row<Value<'a> = Self> + Send + Sync + 'static {
+pub trait TableRow: Row + RowWrite + for<'a> Row<Value<'a> = Self> + Serialize + Send + Sync + 'static {
     /// The table's name.
     const TABLE: &'static str;
+
+    /// The names and types of its columns, in the order of the fields.
+    fn columns() -> Vec<(&'static str, &'static str)> {
+        schemas::migrations::typed_columns(Self::TABLE)
+    }
 }
 
 /// What a row needs beside its event's body.
-#[derive(Clone, Copy, Debug)]
-pub struct Recording<'a> {
+#[derive(Clone, Debug)]
+pub struct Recording {
     /// The event's head.
-    pub head: &'a schemas::events::Head,
+    pub head: Head,
     /// When the recorder made the row.
-    pub recorded_at: schemas::time::Timestamp,
+    pub recorded_at: Timestamp,
 }

@@ -38,7 +38,7 @@ impl TableRow for OpenedRow {
 
 impl OpenedRow {
     /// The row of an opened event.
-    pub fn new(recording: Recording<'_>, opened: Opened) -> Self {
+    pub fn new(recording: Recording, opened: Opened) -> Self {
         let head = recording.head;
         Self {
             request_id: head.request_id,
@@ -54,7 +54,7 @@ impl OpenedRow {
             received_at: opened.received_at.as_micros(),
             client_request_id: opened.client_request_id.unwrap_or_default(),
             user_agent: opened.user_agent.unwrap_or_default(),
-            gateway: head.gateway.clone(),
+            gateway: head.gateway,
             epoch: head.epoch,
             partition: head.partition,
             seq: head.seq,

@@ -72,7 +72,7 @@ impl TableRow for RequestRow {
 
 impl RequestRow {
     /// The row of a terminal event and its price.
-    pub fn new(recording: Recording<'_>, receipt: Receipt, priced: Priced) -> Self {
+    pub fn new(recording: Recording, receipt: Receipt, priced: Priced) -> Self {
         let head = recording.head;
         let (error_class, error_type, error_message) =
             receipt.error.map_or_else(Default::default, |note| (note.class.as_str(), note.kind, note.message));
@@ -122,7 +122,7 @@ impl RequestRow {
             client_request_id: receipt.client_request_id.unwrap_or_default(),
             upstream_request_id: receipt.upstream_request_id.unwrap_or_default(),
             user_agent: receipt.user_agent.unwrap_or_default(),
-            gateway: head.gateway.clone(),
+            gateway: head.gateway,
             epoch: head.epoch,
             partition: head.partition,
             seq: head.seq,

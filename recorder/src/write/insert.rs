@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use clickhouse::Client;
 use clickhouse::error::Error;
 
-use super::Insert;
+use super::{Insert, block};
 use crate::rows::TableRow;
 
 /// Server defaults for these have moved from release to release: nothing may depend on them. One insert is one block in
@@ -23,6 +24,9 @@ const SETTINGS: [(&str, &str); 8] = [
     ("min_free_disk_bytes_to_perform_insert", "67108864"),
 ];
 
+/// Bytes handed to the connection at a time.
+const PIECE_BYTES: usize = 1 << 20;
+
 /// The real thing.
 #[derive(Clone)]
 pub struct Inserter {
@@ -37,14 +41,18 @@ impl Inserter {
     }
 
     async fn send<R: TableRow>(&self, token: &str, rows: &[R]) -> Result<(), Error> {
-        let mut insert = self.client.insert::<R>(R::TABLE).await?;
-        insert = insert.with_timeouts(Some(self.timeout), Some(self.timeout));
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut block = Bytes::from(block::of(rows).map_err(|misfit| Error::Custom(misfit.to_string()))?);
+        let sql = format!("INSERT INTO {} (`{}`) FORMAT Native", R::TABLE, R::COLUMN_NAMES.join("`, `"));
+        let mut insert = self.client.insert_formatted_with(sql).with_timeouts(Some(self.timeout), Some(self.timeout));
         for (name, value) in SETTINGS {
             insert = insert.with_setting(name, value);
         }
         insert = insert.with_setting("insert_deduplication_token", token);
-        for row in rows {
-            insert.write(row).await?;
+        while !block.is_empty() {
+            insert.send(block.split_to(block.len().min(PIECE_BYTES))).await?;
         }
         insert.end().await
     }
@@ -52,13 +60,8 @@ impl Inserter {
 
 impl Insert for Inserter {
     async fn insert<R: TableRow>(&self, token: &str, rows: &[R]) -> Result<(), Error> {
-        // Also bounds what the client's own timeouts do not: connecting, and asking for the table's columns.
+        // Also bounds what the client's own timeouts do not: connecting.
         let sent = tokio::time::timeout(self.timeout * 2, self.send(token, rows)).await;
-        let result = sent.unwrap_or(Err(Error::TimedOut));
-        if result.is_err() {
-            // The table may have changed behind the client's cache.
-            self.client.clear_cached_metadata().await;
-        }
-        result
+        sent.unwrap_or(Err(Error::TimedOut))
     }
 }

@@ -94,20 +94,26 @@ impl Book {
     /// Prices a request.
     pub fn bill(&self, billed: &Billed<'_>) -> Priced {
         let models = [billed.model_upstream, billed.model_reported, billed.model];
-        let entry = self.find(billed.provider, &models, billed.received_at);
-        let charged = entry.filter(|entry| entry.is_reported).and_then(|_| billed.charge.amount());
+        billed.priced_by(self.find(billed.provider, &models, billed.received_at))
+    }
+}
+
+impl Billed<'_> {
+    /// Prices it by an entry, or by none.
+    pub(super) fn priced_by(&self, entry: Option<&Price>) -> Priced {
+        let charged = entry.filter(|entry| entry.is_reported).and_then(|_| self.charge.amount());
         let cost = match charged {
-            Some(charge) => charge.checked_mul_factor(billed.multiplier),
-            None => entry.and_then(|entry| entry.cost(billed.usage, billed.multiplier)),
+            Some(charge) => charge.checked_mul_factor(self.multiplier),
+            None => entry.and_then(|entry| entry.cost(self.usage, self.multiplier)),
         };
         // A charge says nothing of what it would have been, and who tells nothing of a cache may have one.
-        let by_list = entry.filter(|_| charged.is_none() && billed.usage.tells_of_cache());
-        let uncached = by_list.and_then(|entry: &Price| entry.cost(&billed.usage.without_cache(), billed.multiplier));
+        let by_list = entry.filter(|_| charged.is_none() && self.usage.tells_of_cache());
+        let uncached = by_list.and_then(|entry: &Price| entry.cost(&self.usage.without_cache(), self.multiplier));
         Priced {
             cost,
             cache_saved: uncached.zip(cost).and_then(|(uncached, cost)| uncached.0.checked_sub(cost.0)).map(Pico),
             price_id: entry.map(|entry| entry.id.clone()).unwrap_or_default(),
-            unpriced: cost.is_none() && billed.usage.is_known(),
+            unpriced: cost.is_none() && self.usage.is_known(),
         }
     }
 }

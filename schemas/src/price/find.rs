@@ -85,7 +85,7 @@ impl Book {
 }
 
 /// [`Price::of_hour`] for references, which outlive the list of them.
-fn chosen<'a>(standing: &[&'a Price], at: Timestamp) -> Option<&'a Price> {
+pub(super) fn chosen<'a>(standing: &[&'a Price], at: Timestamp) -> Option<&'a Price> {
     let price = Price::of_hour(standing, at)?;
     standing.iter().copied().find(|standing| std::ptr::eq(*standing, price))
 }

@@ -6,6 +6,7 @@
 mod bill;
 mod find;
 mod hours;
+mod memo;
 mod read;
 mod reported;
 mod write;
@@ -18,6 +19,7 @@ mod tests;
 pub use bill::{Billed, Charge, Priced};
 pub use find::Fit;
 pub use hours::Hours;
+pub use memo::Memo;
 pub use read::InvalidBook;
 pub use reported::reported_cost;
 pub use write::per_million;
