@@ -282,10 +282,8 @@ impl Session {
     }
 
     fn limits(&self) -> Limits {
-        Limits {
-            max_events: self.shared.config.recorder.max_range_events,
-            max_age: self.shared.config.recorder.max_range_age.0,
-        }
+        let recorder = &self.shared.config.recorder;
+        Limits { max_events: recorder.max_range_events, max_age: recorder.max_range_age.0 }
     }
 
     async fn reread(&mut self, intent: &Intent) -> Result<Option<RangeName>, Error> {
@@ -307,6 +305,7 @@ impl Session {
             None => {
                 let incarnation = self.recording.progress().incarnation;
                 tracing::info!(partition = self.partition, from, incarnation, "recording a partition");
+                self.shared.suspicion.of_rollups((self.partition, incarnation), Timestamp::now());
                 Reader::open(&self.stream, from, self.shared.connections.clone()).await?
             }
         };

@@ -187,6 +187,30 @@ async fn what_is_in_no_stream_any_more_is_counted_and_missing_in_the_audit_and_t
     .await;
 }
 
+/// ClickHouse died between a row and its views, and NATS lost what it knew, so that nobody repeats the insert.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_no_view_was_told_of_before_nats_lost_its_data_are_in_the_rollups_soon() {
+    let mut stack = stack().await;
+    record(&stack, 0, 5).await;
+    if let Some(recorder) = stack.recorder.take() {
+        recorder.stop().await;
+    }
+    for rollup in ["usage_1m", "usage_1h", "usage_1d"] {
+        stack.database.rows::<Value>(&format!("TRUNCATE TABLE {{db}}.{rollup}")).await;
+    }
+    // An incarnation is named by its second.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stack.broker.kill();
+    stack.broker.wipe();
+    stack.broker.restart().await;
+    stack.recorder = Some(services::recorder(&stack.settings).await);
+    for number in 5..7 {
+        load::send_one(&stack.caller(), number).await;
+    }
+    complete(&stack, 7).await;
+    rollups_hold(&stack, 7).await;
+}
+
 async fn metric(ops: &str, name: &str) -> Result<u64, String> {
     let text = reqwest::get(format!("{ops}/metrics")).await.map_err(|error| error.to_string())?.text().await;
     let text = text.map_err(|error| error.to_string())?;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clickhouse::error::Error;
+use schemas::time::Timestamp;
 use tokio::sync::Notify;
 
 /// Codes by which ClickHouse says that what is on its disk is not what it has written there, or is not there.
@@ -20,6 +21,9 @@ const DAMAGE: [u32; 9] = [
 
 const UNKNOWN_TABLE: u32 = 60;
 
+/// The rollups of an hour are compared with their rows when it has closed, which is up to 1 h 5 min later.
+const OPEN_SECONDS: i64 = 3_900;
+
 /// Whether an error speaks of damage.
 pub(super) fn is_damage(error: &Error) -> bool {
     let Error::BadResponse(text) = error else { return false };
@@ -35,6 +39,9 @@ struct Inner {
     /// What was said last.
     words: Mutex<Option<String>>,
     said: Notify,
+    /// Partitions and their incarnations that began not long ago.
+    young: Mutex<Vec<(u16, u32)>>,
+    doubted: Notify,
 }
 
 impl Suspicion {
@@ -44,6 +51,29 @@ impl Suspicion {
         if is_damage(error) || crate::retry::code_of(text) == Some(UNKNOWN_TABLE) {
             *self.0.words.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.clone());
             self.0.said.notify_one();
+        }
+    }
+
+    /// Doubts the rollups of the open days if a partition's incarnation, which is named by the second in which it began, is
+    /// a young one: NATS may have lost data then. A recorder that follows a killed one has no other way to know.
+    pub fn of_rollups(&self, incarnation: (u16, u32), now: Timestamp) {
+        if now.as_micros().div_euclid(1_000_000) - i64::from(incarnation.1) < OPEN_SECONDS {
+            let mut young = self.0.young.lock().unwrap_or_else(PoisonError::into_inner);
+            if !young.contains(&incarnation) {
+                young.push(incarnation);
+            }
+            self.0.doubted.notify_one();
+        }
+    }
+
+    /// Returns the young incarnations, partition by partition, when there are some.
+    pub(super) async fn next_young(&self) -> Vec<(u16, u32)> {
+        loop {
+            self.0.doubted.notified().await;
+            let young = std::mem::take(&mut *self.0.young.lock().unwrap_or_else(PoisonError::into_inner));
+            if !young.is_empty() {
+                return young;
+            }
         }
     }
 
@@ -76,5 +106,18 @@ mod tests {
             "Code: 246. DB::Exception: Empty marks file: /d/store/a/b/20261127_1_5_1/data.cmrk4. (CORRUPTED_DATA)";
         said(last);
         assert_eq!(suspicion.next().await, last);
+    }
+
+    #[tokio::test]
+    async fn rollups_are_doubted_while_the_streams_incarnation_is_young() {
+        let (suspicion, began) = (Suspicion::default(), 1_790_000_000_u32);
+        let after = |seconds: i64| Timestamp::from_micros((i64::from(began) + seconds) * 1_000_000);
+        suspicion.of_rollups((1, began), after(OPEN_SECONDS));
+        let nothing = tokio::time::timeout(std::time::Duration::from_millis(20), suspicion.next_young());
+        assert!(nothing.await.is_err());
+        for _ in 0..2 {
+            suspicion.of_rollups((1, began), after(0));
+        }
+        assert_eq!(suspicion.next_young().await, [(1, began)]);
     }
 }

@@ -43,6 +43,14 @@ pub(super) struct Found {
     pub(super) counted: u64,
 }
 
+impl Found {
+    /// Whether both lack or have too much of the same, however many came to both sides in between.
+    pub(super) fn is_same_difference(&self, other: &Self) -> bool {
+        let lacks = |found: &Self| i128::from(found.counted) - i128::from(found.counted_before);
+        self.differing_hours == other.differing_hours && lacks(self) == lacks(other)
+    }
+}
+
 /// What an hour of a table holds, in one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Row, Deserialize)]
 pub(super) struct Digest {

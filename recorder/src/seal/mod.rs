@@ -23,7 +23,7 @@ use schemas::rollups::{Family, Grain};
 use schemas::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use self::fresh::Fresh;
+use self::fresh::{Found, Fresh};
 use crate::health::Health;
 use crate::metrics::{SealVerdict, Stage};
 use crate::record::Shared;
@@ -33,6 +33,8 @@ use crate::telemetry::with_causes;
 /// What is being written is waited for this long before a day is replaced. While ClickHouse takes no rows there is
 /// nothing to gain by waiting longer.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two comparisons of an open day: an insert and its views are through by then.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// Recording waits this long for today's rollups to be filled in. What stands in the way, a damaged part for example, must
 /// not keep events from being recorded: the passes go on trying.
@@ -210,31 +212,54 @@ impl Seal {
     }
 }
 
-/// Makes the rollups of days that are not closed anew where they differ from their rows: after rows were lost, or recorded
-/// a second time. This recorder writes nothing meanwhile; what others write in between is put right when the hour closes.
-pub(crate) async fn remake_open_days(shared: &Shared) -> Result<(), Error> {
+/// Whether a partition has rows of open days from before an incarnation, which is named by the second in which it began:
+/// then it is not the first one, and NATS has lost data.
+pub(crate) async fn has_rows_from_before(shared: &Shared, incarnation: (u16, u32)) -> Result<bool, Error> {
+    let (partition, began) = incarnation;
+    let sql = format!(
+        "SELECT count() FROM (SELECT 1 FROM requests WHERE received_at > now() - INTERVAL 25 HOUR \
+         AND partition = {partition} AND recorded_at < toDateTime({began}) LIMIT 1)"
+    );
+    let count: u64 = fresh::within(shared.clickhouse.query_raw(&sql).fetch_one()).await?;
+    Ok(count > 0)
+}
+
+/// Makes the rollups of days that are not closed anew where they differ from their rows, and tells whether any did: after rows
+/// were lost, recorded a second time, or recognised without their views. This recorder writes nothing meanwhile. What
+/// others have just written may be in the rows and not in the rollups yet, so that only a difference that is found twice is
+/// one; what they write while a day is replaced is found by the next call, or when the hour closes.
+pub(crate) async fn remake_open_days(shared: &Shared) -> Result<bool, Error> {
+    let mut remade = false;
     for family in Family::ALL {
         for day in days::open(days::changed(shared, family).await?, Timestamp::now()) {
-            let writing = shared.writing.write();
-            let _nothing_is_written = tokio::time::timeout(LOCK_TIMEOUT, writing).await.map_err(|_| Error::Busy)?;
-            let fresh = Fresh::make(shared, family, day, day.end()).await?;
-            let remade = async {
-                if !fresh.compare().await?.differing_hours.is_empty() {
-                    tracing::warn!(
-                        family = family.as_str(),
-                        day = day.number(),
-                        "made the rollups of an open day anew"
-                    );
-                    fresh.replace().await?;
-                }
-                Ok::<(), Error>(())
-            };
-            let remade = remade.await;
-            fresh.remove().await?;
-            remade?;
+            let Some(found) = remake(shared, (family, day), None).await? else { continue };
+            tokio::time::sleep(SETTLING).await;
+            remade |= remake(shared, (family, day), Some(found)).await?.is_some();
         }
     }
-    Ok(())
+    Ok(remade)
+}
+
+/// Compares an open day, and makes it anew where the difference is the expected one. Returns the difference.
+async fn remake(shared: &Shared, day: (Family, days::Day), expected: Option<Found>) -> Result<Option<Found>, Error> {
+    let (family, day) = day;
+    let writing = shared.writing.write();
+    let _nothing_is_written = tokio::time::timeout(LOCK_TIMEOUT, writing).await.map_err(|_| Error::Busy)?;
+    let fresh = Fresh::make(shared, family, day, day.end()).await?;
+    let remade = async {
+        let found = fresh.compare().await?;
+        if found.differing_hours.is_empty() {
+            return Ok(None);
+        }
+        if expected.is_some_and(|expected| expected.is_same_difference(&found)) {
+            fresh.replace().await?;
+            tracing::warn!(family = family.as_str(), day = day.number(), "made the rollups of an open day anew");
+        }
+        Ok::<_, Error>(Some(found))
+    };
+    let remade = remade.await;
+    fresh.remove().await?;
+    remade
 }
 
 /// The table of a family's grain while a day of it is being made.
