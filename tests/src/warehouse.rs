@@ -12,6 +12,10 @@ use crate::ports::ReservedPort;
 use crate::process::Process;
 use crate::{binaries, eventually};
 
+/// What an engine may take: the shared one holds the forty tables and twenty views of each of 170 tests, and ends itself
+/// where it is not allowed to.
+const MEMORY_BYTES: u64 = 10 << 30;
+
 /// One engine process (`weir clickhouse`). It can be killed and started again on the same port and the same files.
 pub struct Engine {
     // First, so that it ends before its folder goes.
@@ -62,6 +66,7 @@ impl Engine {
         let mut command = Command::new(&self.binary);
         command.arg("clickhouse").arg("--data").arg(self.folder.path().join("data"));
         command.args(["--listen", &self.port.address().to_string()]).arg("--lib").arg(&self.library);
+        command.args(["--memory", &MEMORY_BYTES.to_string()]);
         let log = self.folder.path().join("engine.log");
         let mut process = Process::spawn(&mut command, self.folder.path(), log);
         let ping = format!("{}/ping", self.url());
