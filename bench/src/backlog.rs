@@ -1,13 +1,12 @@
 //! What an outage leaves in NATS: packs as a gateway publishes them.
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream;
 use futures_util::future::try_join_all;
 use schemas::config::Nats;
 use schemas::events::{Body, Place, Prepared};
 use schemas::outcome::Kind;
 use schemas::pack::PackBuilder;
-use schemas::streams;
 use schemas::subjects;
 use schemas::time::Timestamp;
 use serde_json::{Value, json};
@@ -26,20 +25,7 @@ fn wrong(error: impl ToString) -> Error {
 pub async fn publish(nats: &Nats, requests: u64) -> Result<u64, Error> {
     let client = async_nats::connect(&nats.url).await.map_err(wrong)?;
     let context = jetstream::new(client);
-    let wanted = streams::partition(nats, 0);
-    let settings = stream::Config {
-        name: wanted.name,
-        subjects: wanted.subjects,
-        discard: stream::DiscardPolicy::New,
-        storage: stream::StorageType::File,
-        max_bytes: wanted.max_bytes,
-        max_age: wanted.max_age,
-        duplicate_window: wanted.duplicate_window,
-        num_replicas: wanted.replicas,
-        allow_direct: true,
-        ..stream::Config::default()
-    };
-    context.create_stream(settings).await.map_err(wrong)?;
+    context.create_stream(gateway::ledger::stream_config(nats, 0)).await.map_err(wrong)?;
     let (epoch, now) = (Uuid::now_v7(), Timestamp::now());
     let mut lanes = [(Kind::Stream, PackBuilder::default()), (Kind::Candidate, PackBuilder::default())];
     let mut packs: Vec<(Kind, u64, Vec<u8>)> = Vec::new();

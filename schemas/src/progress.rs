@@ -62,6 +62,11 @@ pub struct SeqSet {
     pub ahead: Vec<(u64, u64)>,
 }
 
+/// How many numbers ranges hold, both ends included, that do not overlap.
+pub fn count(ranges: impl IntoIterator<Item = (u64, u64)>) -> u64 {
+    ranges.into_iter().map(|(first, last)| last - first + 1).sum()
+}
+
 impl SeqSet {
     /// The set of ranges `[first, last]` that are ascending and neither overlap nor touch; all numbers are above 0.
     pub fn of_ranges(ranges: &[(u64, u64)]) -> Self {

@@ -114,7 +114,7 @@ impl Timestamp {
 }
 
 /// Microseconds of a day.
-const DAY: i64 = 86_400_000_000;
+pub(crate) const DAY: i64 = 86_400_000_000;
 /// The first microseconds of the years 0, 9999 and 10000.
 const YEAR_0: i64 = -62_167_219_200_000_000;
 const YEAR_9999: i64 = 253_370_764_800_000_000;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use schemas::heads::{LedgerHead, TOLD_EVERY};
-use schemas::progress::{Progress, SeqSet};
+use schemas::progress::{Progress, SeqSet, count};
 use schemas::time::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
@@ -64,7 +64,7 @@ pub(super) struct Held<'a> {
 
 impl Held<'_> {
     fn numbers(&self) -> u64 {
-        count(&self.runs)
+        count(self.runs.iter().copied())
     }
 
     fn set(&self) -> SeqSet {
@@ -173,7 +173,7 @@ pub(super) fn accounts<T>(
             let absent = SeqSet::of_ranges(&span.absent.without(&before));
             let missing = common(&absent, &seqs);
             let pending = absent.without(&SeqSet::of_ranges(&missing));
-            let elsewhere = count(&span.absent.without(&absent));
+            let elsewhere = count(span.absent.without(&absent));
             Absent { first: span.first, last: span.last, elsewhere, missing, pending }
         });
         each(Account { line, rows, head: told.heads.get(&line.0), absent })
@@ -202,8 +202,8 @@ pub fn judge(
             last_seq: Some(absent.last),
             emitted: Some(absent.last - absent.first + 1),
             stored: rows.numbers() + absent.elsewhere,
-            pending: Some(count(&absent.pending)),
-            missing: Some(count(&absent.missing)),
+            pending: Some(count(absent.pending.iter().copied())),
+            missing: Some(count(absent.missing.iter().copied())),
             ..unknown
         };
         judged(ledger, head, now)
@@ -277,10 +277,6 @@ fn untold(line: Line, rows: &Held<'_>, nats_answers: bool) -> Ledger {
         state: State::Unknown,
         reason,
     }
-}
-
-fn count(ranges: &[(u64, u64)]) -> u64 {
-    ranges.iter().map(|(first, last)| last - first + 1).sum()
 }
 
 /// What is in both sets.

@@ -9,7 +9,7 @@ mod range;
 pub use audit::Audit;
 pub use cursor::Cursor;
 pub use dimension::{Dimension, Filter};
-pub use range::{Interval, Range};
+pub use range::{Interval, LATEST_SECONDS, Range};
 
 use schemas::outcome::Format;
 use schemas::time::Timestamp;

@@ -9,7 +9,9 @@ const DAY_MICROS: i64 = 86_400 * SECOND_MICROS;
 
 /// What columns of type `DateTime64(6)` hold with room to spare: 2000-01-01 and 2200-01-01.
 const EARLIEST_MICROS: i64 = 946_684_800 * SECOND_MICROS;
-const LATEST_MICROS: i64 = 7_258_118_400 * SECOND_MICROS;
+const LATEST_MICROS: i64 = LATEST_SECONDS * SECOND_MICROS;
+/// The latter in seconds since 1970: later than any row.
+pub const LATEST_SECONDS: i64 = 7_258_118_400;
 
 const HOW: &str = "write RFC 3339 like 2026-11-21T09:30:00Z, a day like 2026-11-21 (UTC), or a time before now like -1h (s, m, h, d, w)";
 

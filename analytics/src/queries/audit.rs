@@ -11,14 +11,14 @@ use uuid::Uuid;
 use super::statement::{Statement, Value, one_more};
 use crate::audit::{Checks, Difference, Sums};
 use crate::clickhouse::{ClickHouse, Error};
-use crate::params::Range;
+use crate::params::{LATEST_SECONDS, Range};
 
 /// Runs of numbers that one reading may bring: a ledger that has lost nothing has one per minute.
 const RUNS_MAX: usize = 1_000_000;
 /// Buckets that differ: those beyond are as wrong as these.
 pub const DIFFERENCES_MAX: usize = 1000;
-/// Later than any row is, in seconds since 1970: for a range that ends now.
-const OPEN_END_SECONDS: i64 = 7_258_118_400;
+/// The grains, and how a statement's values for them begin.
+const GRAINS: [(Grain, &str); 3] = [(Grain::Minute, "minute"), (Grain::Hour, "hour"), (Grain::Day, "day")];
 
 /// A row of `audit_events.sql`: numbers of one ledger and partition, every one from the first to the last.
 #[derive(Clone, Debug, PartialEq, Eq, Row, Deserialize)]
@@ -113,7 +113,7 @@ pub async fn checks(clickhouse: &ClickHouse, range: Range, overdue_before: Times
 pub(super) fn differences_of(range: Range, now: Timestamp) -> Statement {
     let mut statement = Statement::new(include_str!("audit_rollups.sql"), one_more(DIFFERENCES_MAX));
     statement = statement.fill("rollups", &rollups().join("\n    UNION ALL\n    "));
-    for (grain, name) in [(Grain::Minute, "minute"), (Grain::Hour, "hour"), (Grain::Day, "day")] {
+    for (grain, name) in GRAINS {
         let (from, to) = whole_buckets(range, grain, now);
         let (from, to) = (Value::Integer(from), Value::Integer(to));
         statement = statement.bind(format!("{name}_from"), from).bind(format!("{name}_to"), to);
@@ -127,7 +127,7 @@ fn whole_buckets(range: Range, grain: Grain, now: Timestamp) -> (i64, i64) {
     let length = grain.seconds();
     let seconds = |time: Timestamp| time.as_micros().div_euclid(1_000_000);
     let from = (range.from.as_micros() + length * 1_000_000 - 1).div_euclid(length * 1_000_000) * length;
-    let to = if range.to >= now { OPEN_END_SECONDS } else { seconds(range.to).div_euclid(length) * length };
+    let to = if range.to >= now { LATEST_SECONDS } else { seconds(range.to).div_euclid(length) * length };
     (from, to.max(from))
 }
 
@@ -143,7 +143,7 @@ fn rollups() -> Vec<String> {
             Family::Latency => "0".to_owned(),
         });
         let counted = family.counted();
-        for (grain, name) in [(Grain::Minute, "minute"), (Grain::Hour, "hour"), (Grain::Day, "day")] {
+        for (grain, name) in GRAINS {
             let table = family.table(grain);
             parts.push(format!(
                 "SELECT '{table}', bucket AS start, 1, toInt64({counted}), toInt64({input}), toInt64({output}), \
@@ -174,6 +174,6 @@ mod tests {
         assert_eq!(whole_buckets(range, Grain::Minute, at(9000)), (60, 7260));
         assert_eq!(whole_buckets(range, Grain::Hour, at(9000)), (3600, 7200));
         assert_eq!(whole_buckets(range, Grain::Day, at(9000)), (86_400, 86_400));
-        assert_eq!(whole_buckets(range, Grain::Hour, at(7300)), (3600, OPEN_END_SECONDS));
+        assert_eq!(whole_buckets(range, Grain::Hour, at(7300)), (3600, LATEST_SECONDS));
     }
 }

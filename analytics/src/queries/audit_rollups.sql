@@ -1,5 +1,6 @@
 -- Buckets of which a rollup holds something else than its rows add up to. Side 0 is what there should be, side 1 what there
--- is. Rows are summed up by minute once, and the minutes to hours and days. Repricings add to the cost alone.
+-- is. Each table's rows are summed up by minute once, for the
+-- rollups that are made of them and their hours and days. Repricings add to the cost alone.
 SELECT
     rollup,
     toDateTime64(start, 6, 'UTC') AS bucket,
@@ -16,17 +17,25 @@ FROM (
     SELECT
         concat(family, '_', grain.1) AS rollup, grain.2 AS start, 0 AS side, counted, input, output, cost, written_at
     FROM (
-        SELECT
-            'usage' AS family, toStartOfMinute(toDateTime(received_at, 'UTC')) AS minute,
-            toInt64(count()) AS counted,
-            toInt64(sum(ifNull(input_tokens, 0))) AS input,
-            toInt64(sum(ifNull(output_tokens, 0))) AS output,
-            CAST(sum(ifNull(cost_usd, 0)), 'Decimal(38, 12)') AS cost,
-            max(recorded_at) AS written_at
-        FROM requests FINAL
-        WHERE received_at >= toDateTime64({minute_from:Int64}, 6, 'UTC')
-          AND received_at < toDateTime64({minute_to:Int64}, 6, 'UTC')
-        GROUP BY minute
+        SELECT sums.1 AS family, minute, sums.2 AS counted, sums.3 AS input, sums.4 AS output, sums.5 AS cost, written_at
+        FROM (
+            SELECT
+                toStartOfMinute(toDateTime(received_at, 'UTC')) AS minute,
+                toInt64(count()) AS all_requests,
+                toInt64(countIf(attempts > 0)) AS sent_requests,
+                toInt64(sum(ifNull(input_tokens, 0))) AS all_input,
+                toInt64(sum(ifNull(output_tokens, 0))) AS all_output,
+                CAST(sum(ifNull(cost_usd, 0)), 'Decimal(38, 12)') AS all_cost,
+                max(recorded_at) AS written_at
+            FROM requests FINAL
+            WHERE received_at >= toDateTime64({minute_from:Int64}, 6, 'UTC')
+              AND received_at < toDateTime64({minute_to:Int64}, 6, 'UTC')
+            GROUP BY minute
+        )
+        ARRAY JOIN [
+            ('usage', all_requests, all_input, all_output, all_cost),
+            ('latency', sent_requests, toInt64(0), toInt64(0), CAST(0, 'Decimal(38, 12)'))
+        ] AS sums
         UNION ALL
         SELECT
             'usage', toStartOfMinute(toDateTime(received_at, 'UTC')) AS minute, toInt64(0), toInt64(0), toInt64(0),
@@ -36,31 +45,20 @@ FROM (
           AND received_at < toDateTime64({minute_to:Int64}, 6, 'UTC')
         GROUP BY minute
         UNION ALL
-        SELECT
-            'candidates', toStartOfMinute(toDateTime(received_at, 'UTC')) AS minute, toInt64(count()),
-            toInt64(sum(ifNull(input_tokens, 0))), toInt64(sum(ifNull(output_tokens, 0))),
-            CAST(0, 'Decimal(38, 12)'), max(recorded_at)
-        FROM candidates FINAL
-        WHERE received_at >= toDateTime64({minute_from:Int64}, 6, 'UTC')
-          AND received_at < toDateTime64({minute_to:Int64}, 6, 'UTC')
-        GROUP BY minute
-        UNION ALL
-        SELECT
-            'latency', toStartOfMinute(toDateTime(received_at, 'UTC')) AS minute, toInt64(countIf(attempts > 0)),
-            toInt64(0), toInt64(0), CAST(0, 'Decimal(38, 12)'), max(recorded_at)
-        FROM requests FINAL
-        WHERE received_at >= toDateTime64({minute_from:Int64}, 6, 'UTC')
-          AND received_at < toDateTime64({minute_to:Int64}, 6, 'UTC')
-        GROUP BY minute
-        UNION ALL
-        SELECT
-            'health', toStartOfMinute(toDateTime(received_at, 'UTC')) AS minute, toInt64(count()),
-            toInt64(sum(ifNull(input_tokens, 0))), toInt64(sum(ifNull(output_tokens, 0))),
-            CAST(0, 'Decimal(38, 12)'), max(recorded_at)
-        FROM candidates FINAL
-        WHERE received_at >= toDateTime64({minute_from:Int64}, 6, 'UTC')
-          AND received_at < toDateTime64({minute_to:Int64}, 6, 'UTC')
-        GROUP BY minute
+        SELECT family, minute, counted, input, output, CAST(0, 'Decimal(38, 12)'), written_at
+        FROM (
+            SELECT
+                toStartOfMinute(toDateTime(received_at, 'UTC')) AS minute,
+                toInt64(count()) AS counted,
+                toInt64(sum(ifNull(input_tokens, 0))) AS input,
+                toInt64(sum(ifNull(output_tokens, 0))) AS output,
+                max(recorded_at) AS written_at
+            FROM candidates FINAL
+            WHERE received_at >= toDateTime64({minute_from:Int64}, 6, 'UTC')
+              AND received_at < toDateTime64({minute_to:Int64}, 6, 'UTC')
+            GROUP BY minute
+        )
+        ARRAY JOIN ['candidates', 'health'] AS family
     )
     ARRAY JOIN [('1m', minute), ('1h', toStartOfHour(minute)), ('1d', toStartOfDay(minute))] AS grain
     WHERE grain.1 = '1m'

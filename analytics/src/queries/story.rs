@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::statement::{Statement, Value};
 use super::tables::{Adjustment, Bodies, Candidate, Opened, PriceTier, Request};
 use crate::clickhouse::{ClickHouse, Error};
-use crate::params::Range;
+use crate::params::{LATEST_SECONDS, Range};
 
 /// Candidates that one request may have in its story.
 const CANDIDATES_MAX: usize = 1000;
@@ -17,7 +17,7 @@ const BODIES_MAX: usize = 100;
 /// How far the time in an id and that of the request may lie apart.
 const ASIDE_MICROS: i64 = 3_600_000_000;
 /// All times that columns hold.
-const EVER: Range = Range { from: Timestamp::from_micros(0), to: Timestamp::from_micros(7_258_118_400_000_000) };
+const EVER: Range = Range { from: Timestamp::from_micros(0), to: Timestamp::from_micros(LATEST_SECONDS * 1_000_000) };
 
 /// A request, and when its rows were received.
 #[derive(Clone, Copy, Debug)]

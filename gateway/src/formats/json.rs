@@ -91,28 +91,44 @@ impl<'a> Object<'a> {
 
 /// The members of the object that a text is.
 fn members(text: &str) -> Option<Vec<Member<'_>>> {
+    items(text, *b"{}", |syntax, at| {
+        if syntax.next(at)? != (b'"', at) {
+            return None;
+        }
+        let name_end = syntax.string_end(at)?;
+        let value = syntax.after_key(name_end)?;
+        let end = syntax.value_end(value)?;
+        Some((Member { name: text.get(at + 1..name_end - 1)?, value: Raw(text.get(value..end)?) }, end))
+    })
+}
+
+/// What stands between a text's brackets: each item, of which `read` is given the place and tells the end.
+fn items<T>(
+    text: &str,
+    [open, close]: [u8; 2],
+    read: impl Fn(&Syntax<'_>, usize) -> Option<(T, usize)>,
+) -> Option<Vec<T>> {
     let syntax = Syntax::of(text.as_bytes());
-    let (b'{', open) = syntax.next(0)? else { return None };
-    let mut members = Vec::with_capacity(8);
-    let (mut byte, mut at) = syntax.next(open + 1)?;
-    if byte != b'}' {
+    let (_, begins) = syntax.next(0).filter(|(first, _)| *first == open)?;
+    let (first, mut at) = syntax.next(begins + 1)?;
+    let mut items = Vec::new();
+    if first != close {
+        items.reserve(8);
         loop {
-            if byte != b'"' {
-                return None;
-            }
-            let name_end = syntax.string_end(at)?;
-            let value = syntax.after_key(name_end)?;
-            let value_end = syntax.value_end(value)?;
-            members.push(Member { name: text.get(at + 1..name_end - 1)?, value: Raw(text.get(value..value_end)?) });
-            (byte, at) = syntax.next(value_end)?;
+            let (item, end) = read(&syntax, at)?;
+            items.push(item);
+            let (byte, place) = syntax.next(end)?;
             match byte {
-                b',' => (byte, at) = syntax.next(at + 1)?,
-                b'}' => break,
+                b',' => at = syntax.next(place + 1)?.1,
+                byte if byte == close => {
+                    at = place;
+                    break;
+                }
                 _ => return None,
             }
         }
     }
-    syntax.next(at + 1).is_none().then_some(members)
+    syntax.next(at + 1).is_none().then_some(items)
 }
 
 /// Why a text is no object.
@@ -137,23 +153,10 @@ pub(super) fn elements(value: Raw<'_>) -> Vec<Raw<'_>> {
 
 /// The elements of the array that a text is; `None` when it is none. White space around it is allowed.
 pub(super) fn array(text: &str) -> Option<Vec<Raw<'_>>> {
-    let syntax = Syntax::of(text.as_bytes());
-    let (b'[', open) = syntax.next(0)? else { return None };
-    let mut elements = Vec::new();
-    let (mut byte, mut at) = syntax.next(open + 1)?;
-    if byte != b']' {
-        loop {
-            let end = syntax.value_end(at)?;
-            elements.push(Raw(text.get(at..end)?));
-            (byte, at) = syntax.next(end)?;
-            match byte {
-                b',' => at = syntax.next(at + 1)?.1,
-                b']' => break,
-                _ => return None,
-            }
-        }
-    }
-    syntax.next(at + 1).is_none().then_some(elements)
+    items(text, *b"[]", |syntax, at| {
+        let end = syntax.value_end(at)?;
+        Some((Raw(text.get(at..end)?), end))
+    })
 }
 
 /// A string as it is spelt between its quotes; empty if the value is none.

@@ -22,7 +22,7 @@ mod ship;
 
 pub use recovery::RecoveryError;
 pub(crate) use ship::connect_nats;
-pub use ship::{ShipperOptions, spawn_shipper};
+pub use ship::{ShipperOptions, spawn_shipper, stream_config};
 pub use writer::AppendError;
 
 use std::collections::BTreeMap;

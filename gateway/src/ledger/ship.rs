@@ -164,7 +164,7 @@ pub(crate) async fn connect_nats(nats: &Nats, connected: Arc<AtomicBool>) -> Res
 }
 
 /// The stream of a partition. The recorder asks for the same; whoever comes first creates it.
-fn stream_config(nats: &Nats, partition: u16) -> stream::Config {
+pub fn stream_config(nats: &Nats, partition: u16) -> stream::Config {
     let wanted = streams::partition(nats, partition);
     stream::Config {
         name: wanted.name,

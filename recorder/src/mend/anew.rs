@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
-use schemas::progress::SeqSet;
+use schemas::progress::{self, SeqSet};
 use schemas::subjects::PROGRESS_BUCKET;
 use schemas::time::Timestamp;
 use uuid::Uuid;
@@ -38,12 +38,12 @@ pub(super) async fn record(shared: &Shared) -> Result<u64, Error> {
     for partition in 0..shared.config.nats.partitions {
         let bucket = broker::bucket(&shared.jetstream, &shared.config.nats, PROGRESS_BUCKET).await?;
         // First what is committed and then what is there: not the other way round.
-        let Some((progress, _)) = ProgressKey::new(bucket, partition).load().await? else { continue };
+        let Some((committed, _)) = ProgressKey::new(bucket, partition).load().await? else { continue };
         let held = stored::find(&shared.clickhouse, partition, Since::Ever, Timestamp::now()).await?;
-        let lost = lost(&progress.epochs, &held);
-        let count: u64 = lost.values().flat_map(|seqs| seqs.ranges()).map(|(first, last)| last - first + 1).sum();
+        let lost = lost(&committed.epochs, &held);
+        let count = progress::count(lost.values().flat_map(SeqSet::ranges));
         if count > 0 {
-            let again = Again { shared, partition, incarnation: progress.incarnation, lost };
+            let again = Again { shared, partition, incarnation: committed.incarnation, lost };
             gone += count.saturating_sub(again.send().await?);
         }
     }

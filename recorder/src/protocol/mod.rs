@@ -13,7 +13,7 @@ pub use recording::{Recording, Since, Stop, Task, Told};
 
 use std::collections::BTreeMap;
 
-use schemas::progress::{Intent, Progress, SeqSet};
+use schemas::progress::{Intent, Progress, SeqSet, count};
 use schemas::time::Timestamp;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -244,15 +244,11 @@ pub fn add_stored(epochs: &mut BTreeMap<Uuid, SeqSet>, stored: &[Stored]) -> u64
     let mut added = 0;
     for run in stored {
         let set = epochs.entry(run.epoch).or_default();
-        let before = size(set);
+        let before = count(set.ranges());
         *set = with_run(set, run.first.max(1), run.last);
-        added += size(set) - before;
+        added += count(set.ranges()) - before;
     }
     added
-}
-
-fn size(set: &SeqSet) -> u64 {
-    set.contiguous + set.ahead.iter().map(|(first, last)| last - first + 1).sum::<u64>()
 }
 
 fn with_run(set: &SeqSet, first: u64, last: u64) -> SeqSet {
@@ -274,7 +270,7 @@ fn with_run(set: &SeqSet, first: u64, last: u64) -> SeqSet {
 
 /// How many numbers are missing below the highest known ones.
 pub fn missing(epochs: &BTreeMap<Uuid, SeqSet>) -> u64 {
-    epochs.values().flat_map(SeqSet::gaps).map(|(first, last)| last - first + 1).sum()
+    count(epochs.values().flat_map(SeqSet::gaps))
 }
 
 /// The names of what an intent writes: the part of a token that is the same for all its tables and days.

@@ -80,16 +80,6 @@ impl SerializeStruct for RowWriter<'_> {
     }
 }
 
-/// What a row is not.
-macro_rules! no_row {
-    ($($method:ident($($argument:ident: $kind:ty),*) -> $ok:ty;)*) => {
-        $(fn $method(self, $($argument: $kind),*) -> Result<$ok, Misfit> {
-            $(let _ = $argument;)*
-            Err(Misfit("a row is a struct".to_owned()))
-        })*
-    };
-}
-
 impl Serializer for RowWriter<'_> {
     type Ok = ();
     type Error = Misfit;
@@ -105,7 +95,8 @@ impl Serializer for RowWriter<'_> {
         Ok(self)
     }
 
-    no_row! {
+    refused! {
+        "a row is a struct";
         serialize_bool(v: bool) -> ();
         serialize_i8(v: i8) -> ();
         serialize_i16(v: i16) -> ();

@@ -1,6 +1,16 @@
 //! Writes the rows of a range into ClickHouse: one insert per table and day, each under its token, until it is known to
 //! have worked. An unknown outcome is tried again with the same rows and the same token, for ever.
 
+/// Methods of a serialiser that take what it cannot hold, after the words for that.
+macro_rules! refused {
+    ($why:literal; $($method:ident($($argument:ident: $kind:ty),*) -> $ok:ty;)*) => {
+        $(fn $method(self, $($argument: $kind),*) -> Result<$ok, Misfit> {
+            $(let _ = $argument;)*
+            Err(Misfit($why.to_owned()))
+        })*
+    };
+}
+
 mod column;
 mod value;
 mod block;

@@ -74,20 +74,19 @@ impl<'a> Serializer for &'a mut Data {
         false
     }
 
-    fn serialize_char(self, _value: char) -> Result<(), Misfit> {
-        Err(foreign())
-    }
-
-    fn serialize_unit(self) -> Result<(), Misfit> {
-        Err(foreign())
-    }
-
-    fn serialize_unit_struct(self, _name: &'static str) -> Result<(), Misfit> {
-        Err(foreign())
-    }
-
-    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), Misfit> {
-        Err(foreign())
+    refused! {
+        "no table has such a value";
+        serialize_char(v: char) -> ();
+        serialize_unit() -> ();
+        serialize_unit_struct(name: &'static str) -> ();
+        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str) -> ();
+        serialize_tuple_struct(name: &'static str, len: usize) -> Self::SerializeTupleStruct;
+        serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, len: usize)
+            -> Self::SerializeTupleVariant;
+        serialize_map(len: Option<usize>) -> Self::SerializeMap;
+        serialize_struct(name: &'static str, len: usize) -> Self::SerializeStruct;
+        serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, len: usize)
+            -> Self::SerializeStructVariant;
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -97,44 +96,8 @@ impl<'a> Serializer for &'a mut Data {
         _variant: &'static str,
         _value: &T,
     ) -> Result<(), Misfit> {
-        Err(foreign())
+        Err(Misfit("no table has such a value".to_owned()))
     }
-
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeTupleStruct, Misfit> {
-        Err(foreign())
-    }
-
-    fn serialize_tuple_variant(
-        self,
-        _name: &'static str,
-        _index: u32,
-        _variant: &'static str,
-        _len: usize,
-    ) -> Result<Self::SerializeTupleVariant, Misfit> {
-        Err(foreign())
-    }
-
-    fn serialize_map(self, _len: Option<usize>) -> Result<Self::SerializeMap, Misfit> {
-        Err(foreign())
-    }
-
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self::SerializeStruct, Misfit> {
-        Err(foreign())
-    }
-
-    fn serialize_struct_variant(
-        self,
-        _name: &'static str,
-        _index: u32,
-        _variant: &'static str,
-        _len: usize,
-    ) -> Result<Self::SerializeStructVariant, Misfit> {
-        Err(foreign())
-    }
-}
-
-fn foreign() -> Misfit {
-    Misfit("no table has such a value".to_owned())
 }
 
 /// The items of one list.

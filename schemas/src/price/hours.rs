@@ -2,11 +2,10 @@
 
 use serde::Deserialize;
 
-use crate::time::Timestamp;
+use crate::time::{DAY as DAY_MICROS, Timestamp};
 
 const MINUTE_MICROS: i64 = 60_000_000;
 const DAY_MINUTES: i64 = 24 * 60;
-const DAY_MICROS: i64 = DAY_MINUTES * MINUTE_MICROS;
 
 /// The names of the days, in the order of the week.
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
