@@ -56,7 +56,7 @@ pub struct Shared {
     pub owner: String,
     /// Read while rows are being inserted, written while a rollup is being replaced.
     pub writing: Arc<tokio::sync::RwLock<()>>,
-    /// Told of errors that speak of damage.
+    /// Told of errors that speak of damage, and of incarnations that began not long ago.
     pub suspicion: crate::mend::Suspicion,
 }
 

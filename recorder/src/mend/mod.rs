@@ -25,8 +25,10 @@ mod suspicion;
 
 pub use suspicion::Suspicion;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::parts::Parts;
@@ -73,7 +75,7 @@ pub struct Mend {
     /// How often it is still to be looked for what is lost.
     looks: u32,
     /// Partitions and incarnations that began not long ago: the first ones, or the first after a loss.
-    young: Vec<(u16, u32)>,
+    young: BTreeSet<(u16, u32)>,
     /// Comparisons of rollups that are still to come, and how many of the last have found no difference.
     comparisons: u32,
     calm: u32,
@@ -82,7 +84,7 @@ pub struct Mend {
 impl Mend {
     /// A job that has not begun.
     pub fn new(shared: Shared) -> Self {
-        Self { parts: Parts::new(&shared), shared, looks: 0, young: Vec::new(), comparisons: 0, calm: 0 }
+        Self { parts: Parts::new(&shared), shared, looks: 0, young: BTreeSet::new(), comparisons: 0, calm: 0 }
     }
 
     /// Mends what is suspected or set aside, until shutdown.
@@ -90,15 +92,16 @@ impl Mend {
         if !self.shared.config.clickhouse.cluster.is_empty() {
             return;
         }
-        let mut wait = Duration::ZERO;
+        let mut next = Instant::now();
         let mut words = None;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep_until(next) => {}
                 young = self.shared.suspicion.next_young() => {
                     self.young.extend(young);
-                    wait = STEP;
+                    // Never later than planned: partitions may be opened more often than that.
+                    next = next.min(Instant::now() + STEP);
                     continue;
                 }
                 suspected = self.shared.suspicion.next(), if words.is_none() => words = Some(suspected),
@@ -107,7 +110,7 @@ impl Mend {
                 looked = self.look(words.as_deref()) => looked,
                 () = shutdown.cancelled() => return,
             };
-            wait = match looked {
+            let wait = match looked {
                 Ok(()) => {
                     words = None;
                     if self.looks > 0 || self.comparisons > 0 { STEP } else { LOOK_EVERY }
@@ -118,6 +121,7 @@ impl Mend {
                     PAUSE
                 }
             };
+            next = Instant::now() + wait;
         }
     }
 
@@ -152,11 +156,11 @@ impl Mend {
                 );
             }
         }
-        while let Some(young) = self.young.last() {
+        while let Some(young) = self.young.first() {
             if seal::has_rows_from_before(&self.shared, *young).await? {
                 (self.comparisons, self.calm) = (COMPARISONS, 0);
             }
-            self.young.pop();
+            self.young.pop_first();
         }
         if self.comparisons > 0 {
             let remade = seal::remake_open_days(&self.shared).await?;

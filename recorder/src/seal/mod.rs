@@ -94,7 +94,7 @@ impl Seal {
     }
 
     /// Looks over what has closed or changed, pass by pass, until shutdown.
-    pub async fn run(self, shutdown: CancellationToken) {
+    pub async fn run(mut self, shutdown: CancellationToken) {
         let every = self.shared.config.recorder.seal_every.0;
         let mut failing = false;
         loop {
@@ -155,7 +155,7 @@ impl Seal {
         Ok(())
     }
 
-    async fn pass(&self) -> Result<(), Error> {
+    async fn pass(&mut self) -> Result<(), Error> {
         fresh::remove_left_behind(&self.shared).await?;
         for family in Family::ALL {
             let now = Timestamp::now();
@@ -167,6 +167,7 @@ impl Seal {
             let writing = self.shared.writing.write();
             let _nothing_is_written = tokio::time::timeout(LOCK_TIMEOUT, writing).await.map_err(|_| Error::Busy)?;
             self.fill_in_open_days().await?;
+            self.is_prepared = true;
         }
         for family in Family::ALL {
             if !note::is_backfilled(&self.shared.clickhouse, family).await? {
