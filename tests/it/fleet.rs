@@ -134,6 +134,7 @@ async fn a_key_that_dies_is_used_by_no_gateway_any_more() {
     let died = Instant::now();
     fleet.all_show("weir_key_disabled", 1.0).await;
     let known_after = died.elapsed();
+    println!("a dead key is known to the other gateway after {known_after:?}");
     assert!(known_after < SHARED_WITHIN + SLACK, "known to the other gateway after {known_after:?}");
     for gateway in [0, 1, 0, 1] {
         fleet.ask(gateway).await;
