@@ -11,6 +11,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::queries::{self, Statement, Value};
 
+/// Most characters of ClickHouse's words in a line of the log.
+const BRIEF: usize = 300;
+/// What ClickHouse's words lead to the statement with, which is kilobytes long, or what that begins with.
+const STATEMENT: [&str; 6] = [" in scope ", " In scope ", "SELECT ", "SELECT\n", "WITH ", "WITH\n"];
+
 /// Statements running at once: enough to keep a server busy, too few to take it away from the recorder.
 const CONCURRENT: usize = 8;
 
@@ -54,6 +59,21 @@ impl Error {
             | Self::TooLarge(text)
             | Self::Failed(text) => text,
         }
+    }
+
+    /// The same for a line of the log: without the statement that ClickHouse quotes, and of bounded length.
+    pub fn brief(&self) -> String {
+        let detail = self.detail();
+        let end = STATEMENT.iter().filter_map(|mark| detail.find(mark)).min();
+        let words = detail.get(..end.unwrap_or(detail.len())).unwrap_or(detail);
+        let cut: String = words.chars().take(BRIEF).collect();
+        if cut.len() < detail.len() { format!("{} ...", cut.trim_end()) } else { cut }
+    }
+
+    /// Logs what failed, with the brief words, and all of them for who looks closer.
+    pub fn warn(&self, what: &str) {
+        tracing::warn!(detail = self.brief(), "{what}: {self}");
+        tracing::debug!(detail = self.detail(), "{what}, in ClickHouse's words");
     }
 
     /// Whether ClickHouse answered at all.
@@ -256,6 +276,22 @@ mod tests {
         assert!(matches!(of("Code: 396. DB::Exception: Limit for result exceeded"), Error::TooLarge(_)));
         assert!(matches!(of("Code: 62. DB::Exception: Syntax error"), Error::Failed(_)));
         assert!(matches!(of("502 Bad Gateway"), Error::Unreachable(_)));
+    }
+
+    #[test]
+    fn a_line_of_the_log_is_short_and_does_not_quote_the_statement() {
+        let statement = "WITH r.attempts > 0 AS charged SELECT bucket, sum(s.requests) FROM usage_1h AS s".repeat(40);
+        let said = "bad response: Code: 60. DB::Exception: Unknown table expression identifier 'usage_1h'";
+        for scope in [" in scope ", " In scope ", ": While processing "] {
+            let error = of(&format!("{said}{scope}{statement}. (UNKNOWN_TABLE) (version 26.7.3.1)"));
+            let brief = error.brief();
+            assert!(brief.contains("Code: 60.") && brief.contains("'usage_1h'") && brief.len() < 130, "{brief}");
+            assert!(!brief.contains("SELECT") && !brief.contains("WITH"), "{brief}");
+            assert!(error.detail().contains(&statement), "all of it is there for who asks");
+        }
+        assert_eq!(of("Code: 159. DB::Exception: Timeout").brief(), of("Code: 159. DB::Exception: Timeout").detail());
+        let long = of(&format!("Code: 62. DB::Exception: {}", "\u{e4}".repeat(5_000)));
+        assert_eq!(long.brief().chars().count(), BRIEF + " ...".len());
     }
 
     #[test]

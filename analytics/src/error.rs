@@ -84,7 +84,9 @@ impl IntoResponse for Error {
         let (status, code) = self.status_and_code();
         if let Self::ClickHouse(error) = &self {
             // The caller learns the kind of failure, the operator its words: they may hold names of hosts and tables.
-            tracing::warn!(status = status.as_u16(), code, detail = error.detail(), "a query failed: {error}");
+            let (status, detail) = (status.as_u16(), error.brief());
+            tracing::warn!(status, code, detail, "a query failed: {error}");
+            tracing::debug!(status, code, detail = error.detail(), "a query failed, in ClickHouse's words");
         }
         let parameter = match &self {
             Self::Parameter(error) => Some(error.parameter.clone()),

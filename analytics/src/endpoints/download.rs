@@ -29,9 +29,7 @@ pub(super) async fn answer(
     };
     let download = clickhouse.bytes(statement, format, ROWS_MAX).await?;
     let pieces = stream::try_unfold(download, |mut download| async move {
-        let piece = download.next().await.inspect_err(|error| {
-            tracing::warn!(detail = error.detail(), "a download broke off: {error}");
-        })?;
+        let piece = download.next().await.inspect_err(|error| error.warn("a download broke off"))?;
         Ok::<_, crate::clickhouse::Error>(piece.map(|piece| (piece, download)))
     });
     let disposition = format!("attachment; filename=\"{file_name}.{extension}\"");

@@ -123,7 +123,7 @@ impl Refresher {
             }
             Err(error) => {
                 if before.up || before.read_at.is_none() {
-                    tracing::warn!(detail = error.detail(), "cannot read the totals: {error}");
+                    error.warn("cannot read the totals");
                 }
                 let (families, read_at) = (before.families.clone(), before.read_at);
                 Snapshot { families, read_at, fresh_until, up: !error.is_down() }
@@ -158,7 +158,7 @@ fn or_unknown(count: Result<u64, Error>) -> Result<Option<u64>, Error> {
         Ok(count) => Ok(Some(count)),
         Err(error) if error.is_down() => Err(error),
         Err(error) => {
-            tracing::warn!(detail = error.detail(), "a gauge is left out: {error}");
+            error.warn("a gauge is left out");
             Ok(None)
         }
     }
