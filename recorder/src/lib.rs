@@ -25,7 +25,7 @@ mod record;
 
 mod migrate;
 mod mend;
-mod seal;
+pub mod seal;
 pub mod reprice;
 pub mod letters;
 mod pipeline;

@@ -107,6 +107,9 @@ mod rollups;
 /// Whatever is asked, rollups and rows give one answer.
 mod equivalence;
 
+/// What is measured is complete, or it is told what to wait for.
+mod measuring;
+
 /// A real Prometheus scrapes the services, and every dashboard's and alert's query has an answer.
 mod prometheus;
 

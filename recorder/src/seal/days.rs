@@ -1,13 +1,12 @@
 //! Which days are to be checked: those that have closed hours and whose tables have changed since they were found equal.
 
-use clickhouse::Row;
+use clickhouse::{Client, Row};
 use schemas::rollups::{Family, Grain};
 use schemas::time::Timestamp;
 use serde::Deserialize;
 
 use super::Error;
 use super::fresh::within;
-use crate::record::Shared;
 
 const DAY_SECONDS: i64 = 86_400;
 const HOUR_SECONDS: i64 = 3_600;
@@ -121,6 +120,11 @@ pub(super) fn due(changed: Vec<Changed>, now: Timestamp) -> Vec<Due> {
     due.collect()
 }
 
+/// Of the days to check those that are closed as a whole.
+pub(super) fn closed(due: &[Due]) -> impl Iterator<Item = Day> {
+    due.iter().filter(|due| due.closed_until == due.day.end()).map(|due| due.day)
+}
+
 /// The days that are not closed as a whole.
 pub(super) fn open(changed: Vec<Changed>, now: Timestamp) -> Vec<Day> {
     let days = changed.into_iter().filter_map(|stored| Day::from_number(stored.day));
@@ -128,15 +132,15 @@ pub(super) fn open(changed: Vec<Changed>, now: Timestamp) -> Vec<Day> {
 }
 
 /// All days that a family has rows of.
-pub(super) async fn changed(shared: &Shared, family: Family) -> Result<Vec<Changed>, Error> {
+pub(super) async fn changed(client: &Client, database: &str, family: Family) -> Result<Vec<Changed>, Error> {
     let sources = family.sources().iter().map(|source| source.table.to_owned());
     let tables: Vec<String> = sources.chain(Grain::ALL.map(|grain| family.table(grain))).collect();
     let tables: Vec<String> = tables.iter().map(|table| format!("'{table}'")).collect();
     let rows = family.sources().first().map_or("", |source| source.table);
     let sql = CHANGED
-        .replace("{database}", &shared.config.clickhouse.database)
+        .replace("{database}", database)
         .replace("{tables}", &tables.join(", "))
         .replace("{rows}", rows)
         .replace("{family}", family.as_str());
-    within(shared.clickhouse.query_raw(&sql).fetch_all()).await
+    within(client.query_raw(&sql).fetch_all()).await
 }

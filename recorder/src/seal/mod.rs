@@ -10,12 +10,15 @@
 mod days;
 mod fresh;
 mod note;
+mod pending;
 
 #[cfg(test)]
 mod tests;
 
 #[cfg(test)]
 pub(crate) use self::note::{BackfillRow, SealRow};
+
+pub use self::pending::{Pending, pending};
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +45,7 @@ const PREPARE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a pass broke off; the next one begins anew.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// ClickHouse did not do something.
     #[error("ClickHouse: {0}")]
     ClickHouse(#[from] clickhouse::error::Error),
@@ -52,6 +55,9 @@ pub(crate) enum Error {
     /// An insert took too long.
     #[error("an insert is under way for more than {LOCK_TIMEOUT:?}")]
     Busy,
+    /// The password cannot be read.
+    #[error("clickhouse.password: {0}")]
+    Password(String),
 }
 
 /// The job.
@@ -138,7 +144,7 @@ impl Seal {
             if note::is_backfilled(&self.shared.clickhouse, family).await? {
                 continue;
             }
-            let days = days::changed(&self.shared, family).await?;
+            let days = changed(&self.shared, family).await?;
             if days.is_empty() {
                 // There are views and no rows: whatever comes goes through the views.
                 note::backfilled(&self.shared, family).await?;
@@ -159,7 +165,7 @@ impl Seal {
         fresh::remove_left_behind(&self.shared).await?;
         for family in Family::ALL {
             let now = Timestamp::now();
-            for due in days::due(days::changed(&self.shared, family).await?, now) {
+            for due in days::due(changed(&self.shared, family).await?, now) {
                 self.check(family, due, now).await?;
             }
         }
@@ -213,6 +219,10 @@ impl Seal {
     }
 }
 
+async fn changed(shared: &Shared, family: Family) -> Result<Vec<days::Changed>, Error> {
+    days::changed(&shared.clickhouse, &shared.config.clickhouse.database, family).await
+}
+
 /// Whether a partition has rows of open days from before an incarnation, which is named by the second in which it began:
 /// then it is not the first one, and NATS has lost data.
 pub(crate) async fn has_rows_from_before(shared: &Shared, incarnation: (u16, u32)) -> Result<bool, Error> {
@@ -232,7 +242,7 @@ pub(crate) async fn has_rows_from_before(shared: &Shared, incarnation: (u16, u32
 pub(crate) async fn remake_open_days(shared: &Shared) -> Result<bool, Error> {
     let mut remade = false;
     for family in Family::ALL {
-        for day in days::open(days::changed(shared, family).await?, Timestamp::now()) {
+        for day in days::open(changed(shared, family).await?, Timestamp::now()) {
             let Some(found) = remake(shared, (family, day), None).await? else { continue };
             tokio::time::sleep(SETTLING).await;
             remade |= remake(shared, (family, day), Some(found)).await?.is_some();

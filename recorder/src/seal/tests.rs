@@ -2,7 +2,7 @@
 
 use schemas::time::Timestamp;
 
-use super::days::{Changed, Day, Due, due, open};
+use super::days::{Changed, Day, Due, closed, due, open};
 use super::fresh::{Digest, differing};
 
 fn at(text: &str) -> Timestamp {
@@ -62,7 +62,9 @@ fn a_day_is_open_until_its_last_hour_is_closed() {
         closed_until: seconds("2026-11-21T00:00:00Z"),
         fingerprint: 7,
     };
-    assert_eq!(due(days, at("2026-11-21T00:06:00Z")).first(), Some(&kept));
+    let both = due(days, at("2026-11-20T12:06:00Z"));
+    assert_eq!((both.len(), closed(&both).map(Day::number).collect::<Vec<_>>()), (2, vec![20_261_119]));
+    assert_eq!(due(vec![NEW], at("2026-11-21T00:06:00Z")), [kept]);
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! The dashboard's questions, asked of the rollups and of the rows, one after the other.
 //!
 //! Two readers run on one database, one of them with `rollups = false`. Both must give the same answer to the last digit:
-//! a fast answer that is another one is no measurement but an error.
+//! a fast answer that is another one is no measurement but an error. Rollups that are still being filled in or put right
+//! cannot be compared, and days that are still being recorded change between two questions: of the first it is told what to
+//! wait for, and the second are left out.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use recorder::seal::{self, Pending};
 use schemas::config::Config;
+use schemas::time::Timestamp;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +47,9 @@ const QUESTIONS: [Question; 14] = [
     ask("the newest failed requests of a client", "requests", 30, "&limit=50&client=marketing&outcome=failed"),
 ];
 
+/// A day is closed this long after its end, as the recorder has it that seals it.
+const CLOSED_AFTER_SECONDS: i64 = 300;
+
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -66,6 +73,18 @@ pub enum Error {
     /// The rollups say something else than the rows.
     #[error("rollups and rows differ: {0}")]
     Differ(String),
+    /// The rollups are not what they are going to be.
+    #[error("nothing can be measured yet: {0}")]
+    Pending(#[from] Pending),
+    /// Whether they are cannot be had.
+    #[error("whether the rollups are complete cannot be told: {0}")]
+    Unknown(#[from] seal::Error),
+    /// Nothing but today.
+    #[error(
+        "all requests are of days that are still being recorded: wait until five minutes after the next midnight (UTC), or fill \
+         another database with weir simulate-history"
+    )]
+    Open,
     /// There is nothing to ask about.
     #[error("the database holds no requests: fill it with weir simulate-history")]
     Empty,
@@ -86,12 +105,24 @@ pub struct Options {
 
 /// Measures; returns the report.
 pub async fn run(options: &Options) -> Result<String, Error> {
+    let config = options.config("")?;
+    if let Some(pending) = seal::pending(&config).await? {
+        return Err(pending.into());
+    }
+    match compare(options).await {
+        // A day may have come to be doubted, or be replaced, while it was asked about.
+        Err(Error::Differ(what)) => Err(seal::pending(&config).await?.map_or(Error::Differ(what), Error::Pending)),
+        report => report,
+    }
+}
+
+async fn compare(options: &Options) -> Result<String, Error> {
     let stop = CancellationToken::new();
     let _stopped = stop.clone().drop_guard();
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(600)).build()?;
     let rollups = Reader { client: client.clone(), url: start(options, true, &stop).await? };
     let rows = Reader { client, url: start(options, false, &stop).await? };
-    let (until, requests) = rollups.holdings().await?;
+    let (until, requests) = rollups.holdings(Timestamp::now()).await?;
     let mut step = Step::begin(format!("asking {} questions about {requests} requests", QUESTIONS.len()));
     let mut lines = Vec::new();
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
@@ -127,16 +158,31 @@ pub async fn run(options: &Options) -> Result<String, Error> {
     ))
 }
 
+impl Options {
+    /// The configuration of who reads this database, with some lines more.
+    fn config(&self, more: &str) -> Result<Config, Error> {
+        let quoted = |text: &str| toml::Value::String(text.to_owned());
+        let text = format!(
+            "[clickhouse]\nurl = {}\ndatabase = {}\ntimeout = \"300s\"\n{more}",
+            quoted(&self.clickhouse),
+            quoted(&self.database)
+        );
+        let environment: BTreeMap<String, String> =
+            std::env::vars().filter(|(name, _)| name.starts_with("WEIR_CLICKHOUSE__")).collect();
+        Ok(Config::parse(&text, &environment)?)
+    }
+}
+
 impl Question {
     /// Its URL. The range begins within an hour at a full minute and ends within a minute, as a range before now does.
     fn path(&self, until: &Day) -> String {
         let (from, to) = (until.seconds - 86_400 * i64::from(self.days) + 37 * 60, until.seconds - 23);
-        let time = |seconds: i64| schemas::time::Timestamp::from_micros(seconds * 1_000_000);
+        let time = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
         format!("/v1/{}?from={}&to={}{}", self.path, time(from), time(to), self.more)
     }
 }
 
-/// The day after the last that has requests.
+/// The day after the last that has requests and is closed.
 struct Day {
     seconds: i64,
 }
@@ -145,15 +191,7 @@ struct Day {
 async fn start(options: &Options, rollups: bool, stop: &CancellationToken) -> Result<String, Error> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let quoted = |text: &str| toml::Value::String(text.to_owned());
-    let text = format!(
-        "[clickhouse]\nurl = {}\ndatabase = {}\ntimeout = \"300s\"\n[analytics]\nlisten = \"{address}\"\nrollups = {rollups}\n",
-        quoted(&options.clickhouse),
-        quoted(&options.database)
-    );
-    let environment: BTreeMap<String, String> =
-        std::env::vars().filter(|(name, _)| name.starts_with("WEIR_CLICKHOUSE__")).collect();
-    let config = Config::parse(&text, &environment)?;
+    let config = options.config(&format!("[analytics]\nlisten = \"{address}\"\nrollups = {rollups}\n"))?;
     let stop = stop.clone();
     tokio::spawn(async move {
         if let Err(error) = analytics::run(config, listener, stop).await {
@@ -195,15 +233,25 @@ impl Reader {
         Ok(times)
     }
 
-    /// The day after the last that has requests, and how many there are.
-    async fn holdings(&self) -> Result<(Day, u64), Error> {
+    /// The day after the last that has requests and is closed, and how many requests there are until then.
+    async fn holdings(&self, now: Timestamp) -> Result<(Day, u64), Error> {
         let answer = self.get("/v1/usage?interval=day&from=-3000d").await?;
         let rows = answer.get("rows").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let requests = rows.iter().filter_map(|row| row.get("requests").and_then(Value::as_u64)).sum();
-        let last = rows.last().and_then(|row| row.get("bucket")).and_then(Value::as_str).ok_or(Error::Empty)?;
-        let at: schemas::time::Timestamp = last.parse().map_err(|_| Error::Empty)?;
-        Ok((Day { seconds: at.as_micros().div_euclid(1_000_000) + 86_400 }, requests))
+        let days: Vec<(i64, u64)> = rows.iter().filter_map(day).collect();
+        let closed = |end: i64| end + CLOSED_AFTER_SECONDS <= now.as_micros().div_euclid(1_000_000);
+        let requests = days.iter().filter(|(end, _)| closed(*end)).map(|(_, requests)| requests).sum();
+        match days.iter().rfind(|(end, _)| closed(*end)) {
+            Some((end, _)) => Ok((Day { seconds: *end }, requests)),
+            None if days.is_empty() => Err(Error::Empty),
+            None => Err(Error::Open),
+        }
     }
+}
+
+/// The end of a row's day, in seconds since 1970, and its requests.
+fn day(row: &Value) -> Option<(i64, u64)> {
+    let start: Timestamp = row.get("bucket")?.as_str()?.parse().ok()?;
+    Some((start.as_micros().div_euclid(1_000_000) + 86_400, row.get("requests")?.as_u64()?))
 }
 
 fn line(question: &Question, fast: &[f64], slow: &[f64]) -> Vec<String> {
