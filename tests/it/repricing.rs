@@ -9,9 +9,12 @@ use serde_json::{Value, json};
 use tests::answers::{self, Tokens, openai_body};
 use tests::binaries;
 use tests::caller;
-use tests::configuration::KEY_A;
-use tests::provider::Reply;
-use tests::stack::{Plan, Stack};
+use tests::caller::Caller;
+use tests::configuration::{KEY_A, Settings};
+use tests::eventually;
+use tests::provider::{Received, Reply};
+use tests::services::Analytics;
+use tests::stack::{ARRIVAL, Plan, Stack};
 
 const TOKENS: Tokens = Tokens { input: 1_000, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0, output: 100 };
 /// Requests for each model.
@@ -24,15 +27,14 @@ fn entry(model: &str, input: &str) -> String {
     )
 }
 
-fn catalogue(prices: &Path) -> String {
+fn catalogue(prices: &Path, models: &[&str]) -> String {
     let route = |model: &str| format!("[[models]]\nname = \"{model}\"\n[[models.routes]]\nendpoint = \"own-api\"\n");
     format!(
         "[prices]\nfile = \"{}\"\n[[providers]]\nname = \"own\"\n[[providers.endpoints]]\nname = \"own-api\"\n\
          format = \"openai_chat\"\nbase_url = \"{{provider}}/v1\"\n[[providers.endpoints.keys]]\nname = \"main\"\n\
-         secret = {{ plain = \"k\" }}\n{}{}[[clients]]\nname = \"team-a\"\nkey = {{ plain = \"{KEY_A}\" }}\n",
+         secret = {{ plain = \"k\" }}\n{}[[clients]]\nname = \"team-a\"\nkey = {{ plain = \"{KEY_A}\" }}\n",
         prices.display(),
-        route("listed"),
-        route("forgotten"),
+        models.iter().map(|model| route(model)).collect::<String>(),
     )
 }
 
@@ -79,10 +81,13 @@ async fn differences_are_written_beside_the_rows_and_only_once() {
     let folder = tempfile::tempdir().unwrap();
     let (prices, config) = (folder.path().join("prices.toml"), folder.path().join("weir.toml"));
     std::fs::write(&prices, entry("listed", "1")).unwrap();
-    let stack = Stack::planned(Plan { catalogue: catalogue(&prices), ..Plan::default() }, |received| {
-        let model = received.json()["model"].as_str().unwrap().to_owned();
-        Reply::whole(200, "application/json", openai_body(&model, TOKENS, "x").to_string())
-    })
+    let stack = Stack::planned(
+        Plan { catalogue: catalogue(&prices, &["listed", "forgotten"]), ..Plan::default() },
+        |received| {
+            let model = received.json()["model"].as_str().unwrap().to_owned();
+            Reply::whole(200, "application/json", openai_body(&model, TOKENS, "x").to_string())
+        },
+    )
     .await;
     std::fs::write(&config, stack.settings.text()).unwrap();
     let caller = stack.caller();
@@ -153,4 +158,110 @@ async fn differences_are_written_beside_the_rows_and_only_once() {
     std::fs::write(&prices, entry("listed", "3")).unwrap();
     reprice(&config, &["--apply"]).await;
     assert_eq!(costs(&stack).await, vec![told("forgotten", None, 14, 0, "0"), told("listed", listed, 7, 7, "0.028")]);
+}
+
+/// Of "silent" nobody tells what was read from a cache, of "telling" that it was nothing, of "charged" both that and a charge.
+fn with_and_without_cache(received: &Received) -> Reply {
+    let model = received.json()["model"].as_str().unwrap().to_owned();
+    let cache_read = if model == "charged" { 500 } else { 0 };
+    let mut body = openai_body(&model, Tokens { cache_read, ..TOKENS }, "x");
+    match model.as_str() {
+        "silent" => drop(body["usage"].as_object_mut().unwrap().remove("prompt_tokens_details")),
+        "charged" => body["usage"]["cost"] = json!(0.5),
+        _ => {}
+    }
+    Reply::whole(200, "application/json", body.to_string())
+}
+
+/// By model: what it costs, and what caches saved of that.
+async fn savings(reader: &Caller, question: &str) -> Vec<(String, Value, Value)> {
+    let reply = reader.get_json(&format!("/v1/costs?group_by=model&{question}")).await;
+    let row = |row: &Value| {
+        (row["model"].as_str().unwrap().to_owned(), row["cost_usd"].clone(), row["cache_saved_usd"].clone())
+    };
+    reply["rows"].as_array().unwrap().iter().map(row).collect()
+}
+
+/// What the days of the late rows have been found to be by the latest check of it since `from`.
+async fn sealed_since(stack: &Stack, from: Timestamp) {
+    let sql = format!(
+        "SELECT toString(argMax(verdict, checked_at)) AS last FROM {{db}}.seals WHERE family = 'usage' \
+         AND day < toDate(now() - INTERVAL 1 DAY) AND checked_at > fromUnixTimestamp64Micro({}, 'UTC')",
+        from.as_micros()
+    );
+    eventually("the late day is sealed", ARRIVAL, || async {
+        let told: Vec<Value> = stack.database.try_rows(&sql).await?;
+        if told.first().is_some_and(|told| told["last"] == "equal") { Ok(()) } else { Err(format!("{told:?}")) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_knows_of_caches_is_not_0_after_a_repricing() {
+    const MODELS: [&str; 3] = ["charged", "silent", "telling"];
+    let folder = tempfile::tempdir().unwrap();
+    let (prices, config) = (folder.path().join("prices.toml"), folder.path().join("weir.toml"));
+    let entries = |input: &str| MODELS.map(|model| entry(model, input) + "cache_read = \"0.1\"\n").concat();
+    std::fs::write(&prices, entries("1")).unwrap();
+    let recorder = "seal_every = \"300ms\"".to_owned();
+    let plan = Plan { catalogue: catalogue(&prices, &MODELS), recorder, ..Plan::default() };
+    let stack = Stack::planned(plan, with_and_without_cache).await;
+    std::fs::write(&config, stack.settings.text()).unwrap();
+    let began = Timestamp::now();
+    for model in MODELS {
+        let answer = stack.caller().send("/v1/chat/completions", &answers::openai_request(model, false)).await;
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+    }
+    stack.all_rows(MODELS.len()).await;
+    // What is older than minutes is read from the rollups.
+    let late =
+        "INSERT INTO {db}.requests SELECT * REPLACE (received_at - INTERVAL 2 DAY AS received_at) FROM {db}.requests";
+    stack.database.rows::<Value>(late).await;
+    sealed_since(&stack, began).await;
+    let of_rows = Settings { analytics: "rollups = false".to_owned(), ..stack.settings.clone() };
+    let of_rows = Analytics::start(&of_rows).await;
+    let readers = [stack.reader(), Caller::new(&of_rows.url, "")];
+    let told = |model: &str, cost: &str, saved: Option<&str>| (model.to_owned(), json!(cost), json!(saved));
+    let recorded = [
+        told("charged", "0.002050000000", Some("0.000450000000")),
+        told("silent", "0.002000000000", None),
+        told("telling", "0.002000000000", Some("0.000000000000")),
+    ];
+    const QUESTIONS: [&str; 3] = ["from=-3d&to=-1d", "from=-3d&to=-1d&interval=hour", "from=-1h"];
+    for question in QUESTIONS {
+        for reader in &readers {
+            assert_eq!(savings(reader, question).await, recorded, "{question}");
+        }
+    }
+
+    // One price was wrong, and of one model the charge counts, which says nothing of caches.
+    let charged = entry("charged", "1") + "cache_read = \"0.1\"\nreported = true\n";
+    let others = ["silent", "telling"].map(|model| entry(model, "3") + "cache_read = \"0.1\"\n").concat();
+    std::fs::write(&prices, charged + &others).unwrap();
+    let repriced = Timestamp::now();
+    reprice(&config, &["--apply"]).await;
+    let adjusted = [
+        told("charged", "0.500000000000", None),
+        told("silent", "0.004000000000", None),
+        told("telling", "0.004000000000", Some("0.000000000000")),
+    ];
+    for pass in ["by the views", "by the seal"] {
+        for question in QUESTIONS {
+            for reader in &readers {
+                assert_eq!(savings(reader, question).await, adjusted, "{question} {pass}");
+            }
+            let as_of = format!("{question}&as_of=now");
+            assert_eq!(savings(&readers[0], &as_of).await, adjusted, "{as_of}");
+        }
+        sealed_since(&stack, repriced).await;
+    }
+    let both = "/v1/costs?from=-3d&to=-1d&model=silent&model=charged";
+    assert_eq!(readers[0].get_json(both).await["rows"][0]["cache_saved_usd"], Value::Null);
+
+    // And back: then it is known again what the cache has saved.
+    std::fs::write(&prices, entries("1")).unwrap();
+    reprice(&config, &["--apply"]).await;
+    for reader in &readers {
+        assert_eq!(savings(reader, QUESTIONS[0]).await, recorded, "priced as in the beginning");
+    }
 }

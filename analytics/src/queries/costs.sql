@@ -14,7 +14,7 @@ SELECT
         sumIf(s.priced_requests, s.outcome != 'completed') = 0, NULL,
         sumIf(s.cost_usd, s.outcome != 'completed')
     ) AS wasted_cost_usd,
-    if(sum(s.priced_requests) = 0, NULL, sum(s.cache_saved_usd)) AS cache_saved_usd
+    if(sum(s.priced_requests) = 0 OR sum(s.cache_saved_requests) = 0, NULL, sum(s.cache_saved_usd)) AS cache_saved_usd
 FROM (
 {{source}}
 ) AS s

@@ -41,6 +41,7 @@ const COSTS: Needs = Needs {
         ("charged_requests", Nothing::Count),
         ("cost_usd", Nothing::Money),
         ("cache_saved_usd", Nothing::Money),
+        ("cache_saved_requests", Nothing::Change),
     ],
     except: None,
 };

@@ -40,6 +40,7 @@ pub(crate) struct AdjustmentRow {
     error_class: String,
     upstream_status: Option<u16>,
     cache_saved_delta_usd: i128,
+    cache_saved_requests_delta: i8,
 }
 
 impl TableRow for AdjustmentRow {
@@ -51,6 +52,7 @@ impl AdjustmentRow {
     pub(super) fn new(run: &Run, request: Stored, change: Change) -> Option<Self> {
         let delta = change.delta()?;
         let cache_saved_delta = change.cache_saved_delta()?;
+        let cache_saved_requests_delta = change.cache_saved_requests_delta()?;
         Some(Self {
             request_id: request.request_id,
             revision: request.revision.checked_add(1)?,
@@ -78,6 +80,7 @@ impl AdjustmentRow {
             error_class: request.error_class,
             upstream_status: request.upstream_status,
             cache_saved_delta_usd: cache_saved_delta.0,
+            cache_saved_requests_delta,
         })
     }
 }

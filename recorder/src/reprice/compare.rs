@@ -13,6 +13,8 @@ pub(super) struct Change {
     pub(super) before: Option<Pico>,
     pub(super) price_id_before: String,
     pub(super) cache_saved_before: Pico,
+    /// Whether that is known, as a number to count with: 1, or 0.
+    pub(super) cache_saved_requests_before: i64,
     pub(super) after: Priced,
 }
 
@@ -33,6 +35,13 @@ impl Change {
         self.after.cache_saved.unwrap_or(Pico::ZERO).0.checked_sub(self.cache_saved_before.0).map(Pico)
     }
 
+    /// What to add to the number of requests of which it is known what the cache saved; `None` if what is stored makes no
+    /// sense.
+    pub(super) fn cache_saved_requests_delta(&self) -> Option<i8> {
+        let after = i64::from(self.after.cache_saved.is_some());
+        i8::try_from(after.checked_sub(self.cache_saved_requests_before)?).ok()
+    }
+
     /// What to add to the number of requests whose cost is known.
     pub(super) fn priced_delta(&self) -> i8 {
         i8::from(self.after.cost.is_some()) - i8::from(self.before.is_some())
@@ -43,8 +52,13 @@ pub(super) fn change(book: &Book, request: &Stored) -> Change {
     let (before, price_id_before) = request.current();
     let usage = request.usage();
     let after = book.bill(&request.billed(&usage));
-    let cache_saved_before = request.cache_saved();
-    Change { before, price_id_before: price_id_before.to_owned(), cache_saved_before, after }
+    Change {
+        before,
+        price_id_before: price_id_before.to_owned(),
+        cache_saved_before: request.cache_saved(),
+        cache_saved_requests_before: request.cache_saved_requests(),
+        after,
+    }
 }
 
 /// What a run found, by provider and model.

@@ -34,7 +34,8 @@ LEFT JOIN (
         max(adjustments.revision) AS revision,
         argMax(tuple(adjustments.cost_usd), adjustments.revision).1 AS adjusted_cost_usd,
         argMax(adjustments.price_id, adjustments.revision) AS adjusted_price_id,
-        sum(adjustments.cache_saved_delta_usd) AS adjusted_cache_saved_usd
+        sum(adjustments.cache_saved_delta_usd) AS adjusted_cache_saved_usd,
+        sum(toInt64(adjustments.cache_saved_requests_delta)) AS adjusted_cache_saved_requests
     FROM adjustments FINAL
     WHERE received_at >= fromUnixTimestamp64Micro(?, 'UTC') AND received_at < fromUnixTimestamp64Micro(?, 'UTC')
     GROUP BY request_id
@@ -123,6 +124,8 @@ pub(super) struct Stored {
     pub(super) cache_saved_usd: Option<i128>,
     /// What earlier adjustments have added to `cache_saved_usd`.
     pub(super) adjusted_cache_saved_usd: i128,
+    /// And to the number of requests of which it is known.
+    pub(super) adjusted_cache_saved_requests: i64,
 }
 
 impl Stored {
@@ -142,6 +145,11 @@ impl Stored {
     /// What the cache has saved by what is written so far, where what is not known counts nothing.
     pub(super) fn cache_saved(&self) -> Pico {
         Pico(self.cache_saved_usd.unwrap_or(0).saturating_add(self.adjusted_cache_saved_usd))
+    }
+
+    /// Whether that is known by what is written so far: 1, or 0.
+    pub(super) fn cache_saved_requests(&self) -> i64 {
+        i64::from(self.cache_saved_usd.is_some()).saturating_add(self.adjusted_cache_saved_requests)
     }
 
     /// What it used. Reasoning has no price of its own.

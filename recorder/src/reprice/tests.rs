@@ -53,6 +53,7 @@ fn request(cost: Option<i128>, revision: u32, adjusted: Option<i128>) -> Stored 
         upstream_status: Some(200),
         cache_saved_usd: Some(0),
         adjusted_cache_saved_usd: 0,
+        adjusted_cache_saved_requests: 0,
     }
 }
 
@@ -75,6 +76,24 @@ fn the_latest_revision_is_what_counts() {
     let change = change(&unknown, &request(Some(15), 0, None));
     assert_eq!((change.delta(), change.priced_delta()), (Some(Pico(-15)), -1));
     assert_eq!(change.after.price_id, "");
+}
+
+#[test]
+fn what_a_cache_saved_is_counted_where_it_is_known_and_only_there() {
+    let book = Book::parse(BOOK).unwrap();
+    let silent = request(Some(15), 0, None);
+    let telling = Stored { cache_read_tokens: Some(0), ..silent.clone() };
+    let told = |book: &Book, request: &Stored, recorded: Option<i128>, adjusted: i64| {
+        let request = Stored { cache_saved_usd: recorded, adjusted_cache_saved_requests: adjusted, ..request.clone() };
+        change(book, &request).cache_saved_requests_delta()
+    };
+    assert_eq!(told(&book, &silent, None, 0), Some(0), "nobody knows, before and after");
+    assert_eq!(told(&book, &silent, Some(0), 0), Some(-1));
+    assert_eq!(told(&book, &telling, Some(0), 0), Some(0));
+    assert_eq!(told(&book, &telling, None, 0), Some(1));
+    assert_eq!(told(&book, &telling, None, 1), Some(0), "an earlier run has been here");
+    assert_eq!(told(&Book::default(), &telling, None, 1), Some(-1), "without a price nothing is known");
+    assert_eq!(told(&Book::default(), &telling, Some(0), -1), Some(0));
 }
 
 #[test]

@@ -90,6 +90,7 @@ const REQUESTS: Source = Source {
         "reasoning_tokens",
         "cost_usd",
         "cache_saved_usd",
+        "cache_saved_requests",
         "request_bytes",
         "response_bytes",
         "ttft_requests",
@@ -106,7 +107,14 @@ const REQUESTS: Source = Source {
 
 const ADJUSTMENTS: Source = Source {
     table: "adjustments",
-    sums: &["priced_requests", "estimated_cost_requests", "unpriced_requests", "cost_usd", "cache_saved_usd"],
+    sums: &[
+        "priced_requests",
+        "estimated_cost_requests",
+        "unpriced_requests",
+        "cost_usd",
+        "cache_saved_usd",
+        "cache_saved_requests",
+    ],
     sql: include_str!("usage_of_adjustments.sql"),
 };
 

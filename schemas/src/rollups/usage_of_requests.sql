@@ -27,6 +27,7 @@ SELECT
     sum(r.reasoning_tokens) AS reasoning_tokens,
     sum(r.cost_usd) AS cost_usd,
     sum(r.cache_saved_usd) AS cache_saved_usd,
+    toInt64(count(r.cache_saved_usd)) AS cache_saved_requests,
     sum(r.request_bytes) AS request_bytes,
     sum(r.response_bytes) AS response_bytes,
     count(sent_ttft_ms) AS ttft_requests,
