@@ -73,7 +73,8 @@ async fn a_database_of_before_the_count_of_known_savings_keeps_its_answers_and_d
     assert_eq!(last, [json!({ "last": "doubted" })], "the day that was repriced is to be checked again");
     let broker = Broker::start().await;
     let recorder = "seal_every = \"300ms\"".to_owned();
-    let _recorder = services::recorder(&Settings { nats_url: broker.url(), recorder, ..settings }).await;
+    let settings = Settings { nats_url: broker.url(), recorder, ..settings };
+    let (_recorder, ops) = services::recorder_with_ops(&settings).await;
     eventually("the doubted day is right", ARRIVAL, || async {
         let answer = Caller::new(&reader.url, "").get_json(&format!("{question}&model=repriced")).await;
         let row = &answer["rows"][0];
@@ -81,6 +82,17 @@ async fn a_database_of_before_the_count_of_known_savings_keeps_its_answers_and_d
         if is_right { Ok(()) } else { Err(answer.to_string()) }
     })
     .await;
+    // That is noted, and nobody is woken by it.
+    let noted = "SELECT count() AS days FROM {db}.seals WHERE verdict = 'replaced' AND family = 'usage'";
+    eventually("the replacement is noted", ARRIVAL, || async {
+        let noted: Vec<Value> = database.try_rows(noted).await?;
+        if noted == [json!({ "days": 1 })] { Ok(()) } else { Err(format!("{noted:?}")) }
+    })
+    .await;
+    let metrics = caller::read(Caller::new(&ops, "").request(http::Method::GET, "/metrics")).await.text();
+    for line in ["weir_recorder_seal_differences_total 0", "weir_recorder_seals_total{verdict=\"replaced\"} 0"] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in {metrics}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

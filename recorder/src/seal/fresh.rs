@@ -41,6 +41,8 @@ pub(super) struct Found {
     pub(super) counted_before: u64,
     /// How many there are.
     pub(super) counted: u64,
+    /// Nothing but [`Family::later`] differs: rows from before these columns hold what an upgrade could tell of them.
+    pub(super) is_of_upgrade: bool,
 }
 
 impl Found {
@@ -79,14 +81,23 @@ impl<'a> Fresh<'a> {
 
     /// Compares the closed hours with what is in use.
     pub(super) async fn compare(&self) -> Result<Found, Error> {
+        let mut found = self.compare_except(&[]).await?;
+        let later = self.family.later();
+        if !found.differing_hours.is_empty() && !later.is_empty() {
+            found.is_of_upgrade = self.compare_except(later).await?.differing_hours.is_empty();
+        }
+        Ok(found)
+    }
+
+    async fn compare_except(&self, except: &[&str]) -> Result<Found, Error> {
         let mut found = Found::default();
         for grain in Grain::ALL {
             // Of an open day the one bucket of the day is not closed.
             if grain == Grain::Day && self.closed_until < self.day.end() {
                 continue;
             }
-            let used = self.digests(&self.family.table(grain), grain).await?;
-            let fresh = self.digests(&self.table(grain), grain).await?;
+            let used = self.digests(&self.family.table(grain), grain, except).await?;
+            let fresh = self.digests(&self.table(grain), grain, except).await?;
             found.differing_hours.extend(differing(&used, &fresh));
             if grain == Grain::Hour {
                 found.counted_before = used.iter().map(|digest| digest.counted).sum();
@@ -143,7 +154,7 @@ impl<'a> Fresh<'a> {
         Ok(())
     }
 
-    async fn digests(&self, table: &str, grain: Grain) -> Result<Vec<Digest>, Error> {
+    async fn digests(&self, table: &str, grain: Grain, except: &[&str]) -> Result<Vec<Digest>, Error> {
         let quantiles = self.family.quantiles();
         let values: Vec<String> = quantiles.iter().map(|state| format!("finalizeAggregation({state})")).collect();
         let (from, until) = (self.day.start(), if grain == Grain::Day { self.day.end() } else { self.closed_until });
@@ -154,7 +165,7 @@ impl<'a> Fresh<'a> {
              FROM {table} FINAL \
              WHERE bucket >= toDateTime({from}, 'UTC') AND bucket < toDateTime({until}, 'UTC') \
              GROUP BY hour ORDER BY hour",
-            quantiles.join(", "),
+            [quantiles, except].concat().join(", "),
             values.join(", "),
             self.family.counted(),
         );

@@ -239,6 +239,14 @@ impl Family {
         }
     }
 
+    /// Columns that were added when there were rows already: those hold the column's default until their day is made anew.
+    pub const fn later(self) -> &'static [&'static str] {
+        match self {
+            Self::Usage => &["cache_saved_requests"],
+            Self::Candidates | Self::Latency | Self::Health => &[],
+        }
+    }
+
     /// How many of what the family is made of are in some rows of a rollup, as an expression: each once, whatever the cuts.
     pub const fn counted(self) -> &'static str {
         match self {
