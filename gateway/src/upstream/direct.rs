@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri, header};
-use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{Connection as _, HttpConnector};
 use hyper_util::client::proxy::matcher::Matcher;
@@ -76,21 +75,21 @@ impl Direct {
         if origin.is_other.load(Ordering::Relaxed) {
             return Sent::Other(request);
         }
-        let (uri, body) = (request.uri().clone(), request.body().clone());
-        let mut outgoing = origin_form(request, &origin);
+        let uri = request.uri().clone();
+        let outgoing = origin_form(request, &origin);
         for _ in 0..IDLE_TRIES {
             let Some(connection) = origin.idle.take() else { break };
-            match connection.send(outgoing, &origin.idle).await {
+            match connection.send(&outgoing, &origin.idle).await {
                 Ok(response) => return Sent::Here(Ok(response)),
-                Err(Unanswered::Unsent(unsent)) => outgoing = *unsent,
+                Err(Unanswered::Unsent) => {}
                 Err(Unanswered::Lost(error)) => return Sent::Here(Err(error)),
             }
         }
         match self.connect(&uri).await {
-            Ok(Some(connection)) => Sent::Here(connection.send(outgoing, &origin.idle).await.map_err(told)),
+            Ok(Some(connection)) => Sent::Here(connection.send(&outgoing, &origin.idle).await.map_err(told)),
             Ok(None) => {
                 origin.is_other.store(true, Ordering::Relaxed);
-                Sent::Other(absolute_form(outgoing, uri, body))
+                Sent::Other(absolute_form(outgoing, uri))
             }
             Err(error) => Sent::Here(Err(error)),
         }
@@ -104,7 +103,7 @@ impl Direct {
             if stream.connected().is_negotiated_h2() {
                 return Ok(None);
             }
-            Connection::begin(stream).await.map(|connection| Some(Box::new(connection)))
+            Ok(Some(Box::new(Connection::new(stream))))
         };
         let connected = tokio::time::timeout(self.connect_timeout, connecting).await;
         connected.unwrap_or_else(|_| Err(Error::Connect("operation timed out".to_owned())))
@@ -140,24 +139,23 @@ async fn sweep(origins: Weak<Origins>) {
 }
 
 /// The request as HTTP/1.1 has it: a path, and the host in a header of ours.
-fn origin_form(request: Request<Bytes>, origin: &Origin) -> Request<Full<Bytes>> {
-    let (mut head, body) = request.into_parts();
-    head.uri = head.uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| path.clone().into());
-    head.headers.insert(header::HOST, origin.host.clone());
-    Request::from_parts(head, Full::new(body))
+fn origin_form(mut request: Request<Bytes>, origin: &Origin) -> Request<Bytes> {
+    let path = request.uri().path_and_query().map_or_else(|| Uri::from_static("/"), |path| path.clone().into());
+    *request.uri_mut() = path;
+    request.headers_mut().insert(header::HOST, origin.host.clone());
+    request
 }
 
 /// The request as it was.
-fn absolute_form(request: Request<Full<Bytes>>, uri: Uri, body: Bytes) -> Request<Bytes> {
-    let (mut head, _) = request.into_parts();
-    head.uri = uri;
-    head.headers.remove(header::HOST);
-    Request::from_parts(head, body)
+fn absolute_form(mut request: Request<Bytes>, uri: Uri) -> Request<Bytes> {
+    *request.uri_mut() = uri;
+    request.headers_mut().remove(header::HOST);
+    request
 }
 
 fn told(unanswered: Unanswered) -> Error {
     match unanswered {
         Unanswered::Lost(error) => error,
-        Unanswered::Unsent(_) => Error::Lost("it was closed before the request was sent".to_owned()),
+        Unanswered::Unsent => Error::Lost("it was closed before the request was sent".to_owned()),
     }
 }

@@ -8,7 +8,7 @@ pub enum Error {
     #[error("cannot connect to the provider: {0}")]
     Connect(String),
     /// The connection broke, or what came over it is not HTTP.
-    #[error("the provider closed the connection: {0}")]
+    #[error("the connection to the provider broke: {0}")]
     Lost(String),
 }
 
