@@ -9,6 +9,7 @@ use async_nats::jetstream::stream::{
     Config, DiscardPolicy, Info, RawMessageErrorKind, RetentionPolicy, StorageType, Stream,
 };
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use bytes::Bytes;
 use schemas::config;
 use schemas::progress::Progress;
 use schemas::streams;
@@ -167,13 +168,18 @@ pub async fn facts(stream: &Stream, progress: &Progress) -> Result<StreamFacts, 
     Ok(StreamFacts { created: created(&info), first, last, id_at_done, intent_end_found })
 }
 
-/// The id of the message at a sequence, asked of the stream's leader; empty when it has none, `None` when it is gone.
+/// The id of the message at a sequence; empty when it has none, `None` when it is gone.
 async fn message_id(stream: &Stream, sequence: u64) -> Result<Option<String>, Error> {
+    Ok(message(stream, sequence).await?.map(|(id, _)| id))
+}
+
+/// The id and the bytes of the message at a sequence, asked of the stream's leader; `None` when it is gone.
+pub async fn message(stream: &Stream, sequence: u64) -> Result<Option<(String, Bytes)>, Error> {
     let what = "read a message of a stream";
     match within(what, stream.get_raw_message(sequence)).await? {
         Ok(message) => {
             let id = message.headers.get(async_nats::header::NATS_MESSAGE_ID);
-            Ok(Some(id.map(|id| id.as_str().to_owned()).unwrap_or_default()))
+            Ok(Some((id.map(|id| id.as_str().to_owned()).unwrap_or_default(), message.payload)))
         }
         Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
         Err(error) => Err(Error::refused(what)(error.to_string())),

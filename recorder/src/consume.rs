@@ -25,9 +25,9 @@ const INACTIVE: Duration = Duration::from_secs(60);
 /// Longest wait for the server to create a consumer.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One message of a partition's stream.
+/// What is known of a message of a partition's stream beside its bytes.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct Envelope {
     /// Its sequence.
     pub seq: u64,
     /// Its `Nats-Msg-Id`; empty when it has none.
@@ -40,6 +40,15 @@ pub struct Message {
     pub pending: u64,
     /// The dead letter that it repeats, if it is none of a gateway's packs.
     pub replay: Option<Box<LetterId>>,
+    /// CRC-32C of its bytes.
+    pub checksum: u32,
+}
+
+/// One message of a partition's stream.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// What is known of it.
+    pub envelope: Envelope,
     /// The pack.
     pub payload: Bytes,
 }
@@ -121,15 +130,16 @@ impl Reader {
         }
         let message = message.message;
         let header = |name: &str| Some(message.headers.as_ref()?.get(name)?.as_str());
-        Ok(Message {
+        let envelope = Envelope {
             seq,
             id: header("Nats-Msg-Id").unwrap_or_default().to_owned(),
             replay: header(REPLAY_HEADER).and_then(|id| id.parse().ok()).map(Box::new),
             subject: message.subject.to_string(),
             published_at,
             pending,
-            payload: message.payload,
-        })
+            checksum: crc32c::crc32c(&message.payload),
+        };
+        Ok(Message { envelope, payload: message.payload })
     }
 
     /// Gives a message back: it is the next one again.

@@ -6,11 +6,12 @@ use schemas::time::Timestamp;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::consume::{self, Message, Reader};
+use crate::consume::{self, Envelope, Message, Reader};
+use crate::decoding::{Decoding, Reading};
 use crate::protocol::{RangeName, RangeNamer};
 
-/// Most bytes of packs in a range.
-const BYTES_MAX: usize = 32 << 20;
+/// Most bytes of packs in a range; its rows take less.
+const BYTES_MAX: usize = 112 << 20;
 /// A range ends when nothing has arrived for this long: with little load nobody waits for the full age.
 const QUIET: Duration = Duration::from_millis(100);
 /// A range whose messages are old already is gathered for this long all the same: they come from a backlog, and small
@@ -30,29 +31,46 @@ pub struct Limits {
     pub max_age: Duration,
 }
 
-/// A range in memory.
+/// A range that was read and is being decoded.
 #[derive(Debug)]
 pub struct Range {
     /// Its name.
     pub name: RangeName,
-    /// Its messages, in order.
-    pub messages: Vec<Message>,
-    /// Whether another message would not have fitted.
-    pub is_full: bool,
+    /// What is known of its messages, in order. Their bytes are in the stream until the range is recorded.
+    pub messages: Vec<Envelope>,
+    /// Its lines.
+    pub decoding: Decoding,
 }
 
-#[derive(Default)]
-struct Gathering {
+/// A range that is being read.
+#[derive(Debug)]
+pub struct Gathering {
+    reading: Reading,
+    decoding: Option<Decoding>,
     namer: RangeNamer,
-    messages: Vec<Message>,
+    messages: Vec<Envelope>,
     events: usize,
     bytes: usize,
+    /// Whether another message did not fit.
     is_full: bool,
 }
 
 impl Gathering {
+    /// Nothing yet.
+    pub fn new(reading: Reading) -> Self {
+        Self {
+            reading,
+            decoding: None,
+            namer: RangeNamer::default(),
+            messages: Vec::new(),
+            events: 0,
+            bytes: 0,
+            is_full: false,
+        }
+    }
+
     /// Takes the message, or gives it back when the range is full without it.
-    fn push(&mut self, message: Message, limits: Limits) -> Result<(), Message> {
+    async fn push(&mut self, message: Message, limits: Limits) -> Result<(), Message> {
         let events = schemas::pack::lines(&message.payload).count();
         let full = self.events + events > limits.max_events || self.bytes + message.payload.len() > BYTES_MAX;
         if full && !self.messages.is_empty() {
@@ -61,17 +79,20 @@ impl Gathering {
         }
         self.events += events;
         self.bytes += message.payload.len();
-        self.take(message);
+        self.take(message).await;
         Ok(())
     }
 
-    fn take(&mut self, message: Message) {
-        self.namer.push(message.seq, &message.id, crc32c::crc32c(&message.payload));
-        self.messages.push(message);
+    async fn take(&mut self, message: Message) {
+        let Envelope { seq, id, checksum, .. } = &message.envelope;
+        self.namer.push(*seq, id, *checksum);
+        let decoding = self.decoding.get_or_insert_with(|| Decoding::start(self.reading.clone()));
+        self.messages.push(decoding.push(message).await);
     }
 
-    fn finish(self) -> Option<Range> {
-        Some(Range { name: self.namer.finish()?, messages: self.messages, is_full: self.is_full })
+    /// The range, if there is a message in it.
+    pub fn finish(self) -> Option<Range> {
+        Some(Range { name: self.namer.finish()?, messages: self.messages, decoding: self.decoding? })
     }
 }
 
@@ -85,33 +106,33 @@ pub struct Patience {
     pub idle: Duration,
 }
 
-/// Gathers the next range; `None` when no message came in time. A stop ends the range with what is there.
+/// Gathers until the range is full or old enough, or nothing more comes. A stop ends it with what is there.
 pub async fn next_range(
     reader: &mut Reader,
+    gathering: &mut Gathering,
     limits: Limits,
     patience: Patience,
     stop: &CancellationToken,
-) -> Result<Option<Range>, consume::Error> {
-    let mut gathering = Gathering::default();
-    let mut end = Instant::now() + patience.idle;
-    let mut oldest = None;
-    loop {
+) -> Result<(), consume::Error> {
+    let age_at = |published_at| Instant::now() + patience_left(published_at, Timestamp::now(), limits.max_age);
+    let end_at = |oldest: Instant| (Instant::now() + QUIET).max(patience.not_before).min(oldest);
+    let mut oldest = gathering.messages.first().map(|message| age_at(message.published_at));
+    let mut end = oldest.map_or_else(|| Instant::now() + patience.idle, end_at);
+    while !gathering.is_full {
         let message = tokio::select! {
             biased;
             () = stop.cancelled() => break,
             () = sleep_until(end) => break,
             message = reader.next() => message?,
         };
-        let published_at = message.published_at;
-        if let Err(surplus) = gathering.push(message, limits) {
+        let published_at = message.envelope.published_at;
+        if let Err(surplus) = gathering.push(message, limits).await {
             reader.put_back(surplus);
             break;
         }
-        let now = Instant::now();
-        let oldest = *oldest.get_or_insert_with(|| now + patience_left(published_at, Timestamp::now(), limits.max_age));
-        end = (now + QUIET).max(patience.not_before).min(oldest);
+        end = end_at(*oldest.get_or_insert_with(|| age_at(published_at)));
     }
-    Ok(gathering.finish())
+    Ok(())
 }
 
 /// How long a range may still be gathered after its first message: while a range is being written the next one's messages
@@ -121,39 +142,33 @@ fn patience_left(published_at: Timestamp, now: Timestamp, max_age: Duration) -> 
     max_age.saturating_sub(Duration::from_secs_f64(age_ms / 1000.0)).max(LEAST.min(max_age))
 }
 
-/// Gathers the next range while another one is being written, if it gets full in that time. Otherwise the reader has its
-/// messages again.
-pub async fn next_full_range(
+/// Gathers while another range is being written, until this one is full.
+pub async fn while_written(
     reader: &mut Reader,
+    gathering: &mut Gathering,
     limits: Limits,
     written: &CancellationToken,
-) -> Result<Option<Range>, consume::Error> {
-    let forever = Instant::now() + FOREVER;
-    let patience = Patience { not_before: forever, idle: FOREVER };
-    let limits = Limits { max_age: FOREVER, ..limits };
-    let range = next_range(reader, limits, patience, written).await?;
-    Ok(range.and_then(|range| {
-        if range.is_full {
-            return Some(range);
-        }
-        range.messages.into_iter().rev().for_each(|message| reader.put_back(message));
-        None
-    }))
+) -> Result<(), consume::Error> {
+    let patience = Patience { not_before: Instant::now() + FOREVER, idle: FOREVER };
+    next_range(reader, gathering, Limits { max_age: FOREVER, ..limits }, patience, written).await
 }
 
 /// Reads the messages up to sequence `to`, whatever their size. `None` when the next one is behind it already.
-pub async fn exact_range(reader: &mut Reader, to: u64) -> Result<Option<Range>, consume::Error> {
-    let mut gathering = Gathering::default();
+pub async fn exact_range(
+    reader: &mut Reader,
+    mut gathering: Gathering,
+    to: u64,
+) -> Result<Option<Range>, consume::Error> {
     loop {
         // That the range is there was checked before: silence says nothing about it.
         let stalled = |_| consume::Error::Broken(format!("no message came for {EXACT_TIMEOUT:?}"));
         let message = timeout(EXACT_TIMEOUT, reader.next()).await.map_err(stalled)??;
-        if message.seq > to {
+        if message.envelope.seq > to {
             reader.put_back(message);
             break;
         }
-        let last = message.seq == to;
-        gathering.take(message);
+        let last = message.envelope.seq == to;
+        gathering.take(message).await;
         if last {
             break;
         }
@@ -163,14 +178,21 @@ pub async fn exact_range(reader: &mut Reader, to: u64) -> Result<Option<Range>, 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bytes::Bytes;
 
     use super::*;
 
     fn message(seq: u64, payload: &'static [u8]) -> Message {
-        let published_at = Timestamp::from_micros(0);
-        let payload = Bytes::from_static(payload);
-        Message { seq, id: seq.to_string(), subject: String::new(), published_at, pending: 0, replay: None, payload }
+        let (id, subject, published_at) = (seq.to_string(), String::new(), Timestamp::from_micros(0));
+        let checksum = crc32c::crc32c(payload);
+        let envelope = Envelope { seq, id, subject, published_at, pending: 0, replay: None, checksum };
+        Message { envelope, payload: Bytes::from_static(payload) }
+    }
+
+    fn gathering() -> Gathering {
+        Gathering::new(Reading { partition: 0, book: Arc::default() })
     }
 
     #[test]
@@ -185,19 +207,22 @@ mod tests {
         assert_eq!(patience_left(at(0), at(90_000), Duration::from_millis(20)), Duration::from_millis(20));
     }
 
-    #[test]
-    fn a_message_that_does_not_fit_begins_the_next_range_and_a_huge_one_is_a_range_of_its_own() {
+    #[tokio::test]
+    async fn a_message_that_does_not_fit_begins_the_next_range_and_a_huge_one_is_a_range_of_its_own() {
         let limits = Limits { max_events: 3, max_age: Duration::from_secs(1) };
-        let mut gathering = Gathering::default();
-        assert!(gathering.push(message(1, b"{}\n{}\n"), limits).is_ok());
-        assert_eq!(gathering.push(message(2, b"{}\n{}\n"), limits).unwrap_err().seq, 2);
-        assert!(gathering.push(message(3, b"{}\n"), limits).is_ok());
+        let mut gathering = self::gathering();
+        assert!(gathering.push(message(1, b"{}\n{}\n"), limits).await.is_ok());
+        assert_eq!(gathering.push(message(2, b"{}\n{}\n"), limits).await.unwrap_err().envelope.seq, 2);
+        assert!(gathering.push(message(3, b"{}\n"), limits).await.is_ok());
         let range = gathering.finish().unwrap();
         assert_eq!((range.name.from, range.name.to, range.name.messages), (1, 3, 2));
+        assert_eq!(range.messages.iter().map(|message| message.seq).collect::<Vec<_>>(), [1, 3]);
+        let decoded = format!("{:?}", range.decoding.finish().await.unwrap());
+        assert_eq!(decoded.matches("Poison {").count(), 3, "{decoded}");
 
-        let mut huge = Gathering::default();
-        assert!(huge.push(message(1, b"{}\n{}\n{}\n{}\n{}\n"), limits).is_ok());
-        assert!(huge.push(message(2, b"{}\n"), limits).is_err());
-        assert!(Gathering::default().finish().is_none());
+        let mut huge = self::gathering();
+        assert!(huge.push(message(1, b"{}\n{}\n{}\n{}\n{}\n"), limits).await.is_ok());
+        assert!(huge.push(message(2, b"{}\n"), limits).await.is_err());
+        assert!(self::gathering().finish().is_none());
     }
 }

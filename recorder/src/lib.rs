@@ -7,9 +7,11 @@ mod broker;
 mod consume;
 mod gather;
 mod decode;
+mod decoding;
 // Open to `bench`, which counts its instructions; no part of a contract.
 #[doc(hidden)]
 pub mod rows;
+mod columns;
 mod plan;
 pub mod protocol;
 mod retry;
@@ -21,6 +23,7 @@ mod commit;
 mod stored;
 mod retire;
 pub mod lease;
+mod hand;
 mod record;
 
 mod migrate;

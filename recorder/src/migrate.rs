@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::columns::Block;
 use crate::metrics::Stage;
 use crate::record::Shared;
 use crate::retry::Backoff;
@@ -125,7 +126,7 @@ async fn apply(shared: &Shared) -> Result<(), Failure> {
             checksum: checksum(migration.sql.as_bytes()),
             applied_at: Timestamp::now().as_micros(),
         };
-        shared.writer.inserter().insert(&format!("migration:{}", migration.name), &[row]).await?;
+        shared.writer.inserter().insert(&format!("migration:{}", migration.name), &Block::of(&[row])).await?;
         tracing::info!(migration = migration.name, "applied a migration");
     }
     fill_prices(shared).await
@@ -153,7 +154,7 @@ async fn applied(client: &Client) -> Result<BTreeMap<String, String>, Failure> {
 async fn fill_prices(shared: &Shared) -> Result<(), Failure> {
     let entries: String = shared.book.entries().iter().map(schemas::price::Price::to_toml).collect();
     let token = format!("{}:{}", PriceRow::TABLE, checksum(entries.as_bytes()));
-    let rows = PriceRow::of(&shared.book, Timestamp::now());
+    let rows = Block::of(&PriceRow::of(&shared.book, Timestamp::now()));
     within(shared.writer.inserter().insert(&token, &rows)).await?;
     // So that a join without FINAL sees each entry once.
     let merge = format!("OPTIMIZE TABLE {} FINAL", PriceRow::TABLE);

@@ -11,17 +11,17 @@ use schemas::price::Book;
 use schemas::progress::{Intent, Progress};
 use schemas::subjects::PROGRESS_BUCKET;
 use schemas::time::Timestamp;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{self, Connections};
 use crate::bury;
 use crate::commit::{self, ProgressKey};
 use crate::consume::{self, Reader};
-use crate::dead_letter;
-use crate::gather::{self, Limits, Patience, Range};
+use crate::decoding::Reading;
+use crate::gather::{self, Gathering, Limits, Patience, Range};
+use crate::hand::Hand;
 use crate::metrics::{Metrics, Stage};
-use crate::plan::{self, Context, Decoded, Plan};
+use crate::plan::Context;
 use crate::protocol::{self, RangeName, Recording, Stop, Stored, Task, Tenure, TokenBase, Told};
 use crate::replay;
 use crate::retire;
@@ -80,7 +80,7 @@ pub enum Error {
     Stored(clickhouse::error::Error),
     /// Dead letters could not be published.
     #[error(transparent)]
-    DeadLetter(#[from] dead_letter::Error),
+    DeadLetter(#[from] bury::Error),
     /// A fault of ours.
     #[error("planning a range failed: {0}")]
     Plan(tokio::task::JoinError),
@@ -116,14 +116,6 @@ pub enum Flow {
     Stopped,
 }
 
-/// A range in memory and what becomes of it.
-struct Hand {
-    range: Range,
-    /// Its lines, as long as they are not planned.
-    decoded: Option<Decoded>,
-    plan: Option<Plan>,
-}
-
 /// A partition being recorded.
 pub struct Session {
     shared: Shared,
@@ -136,8 +128,8 @@ pub struct Session {
     connection: u64,
     reader: Option<Reader>,
     hand: Option<Hand>,
-    /// The next range, read and being decoded while the one in hand is written.
-    ahead: Option<JoinHandle<(Range, Decoded)>>,
+    /// The next range, read and decoded while the one in hand is written. The reader goes on behind it.
+    ahead: Option<Gathering>,
     last_range: tokio::time::Instant,
     purge_checked: Option<Instant>,
     retire_checked: Option<Instant>,
@@ -249,12 +241,12 @@ impl Session {
         metrics.gaps(self.partition, protocol::missing(&progress.epochs));
         if progress.intent.is_some() {
             metrics.stage_took(Stage::Intend, started.elapsed());
-        } else if let Some(Hand { range, plan: Some(plan), .. }) = self.hand.take() {
+        } else if let Some(Hand { name, messages, plan, .. }) = self.hand.take() {
             metrics.stage_took(Stage::Commit, started.elapsed());
             metrics.range_committed(plan.tally);
-            let last = range.messages.last().filter(|message| message.pending > 0);
+            let last = messages.last().filter(|message| message.pending > 0);
             metrics.oldest_open(self.partition, last.map(|message| message.published_at));
-            let (partition, from, to) = (self.partition, range.name.from, range.name.to);
+            let (partition, from, to) = (self.partition, name.from, name.to);
             tracing::debug!(partition, from, to, tally = ?plan.tally, "recorded a range");
         }
         Ok(revision)
@@ -262,23 +254,29 @@ impl Session {
 
     async fn gather(&mut self, from: u64, stop: &CancellationToken) -> Result<Option<RangeName>, Error> {
         self.look_after_stream().await?;
-        let gathered = match self.ahead.take() {
-            Some(ahead) => Some(ahead.await.map(|(range, decoded)| (range, Some(decoded))).map_err(Error::Plan)?),
-            None => {
-                let patience = Patience { not_before: self.last_range + PACE, idle: IDLE };
-                let limits = self.limits();
-                let reader = self.reader(from).await?;
-                gather::next_range(reader, limits, patience, stop).await?.map(|range| (range, None))
-            }
-        };
-        let Some((range, decoded)) = gathered else {
+        if stop.is_cancelled() {
+            return Ok(None);
+        }
+        let patience = Patience { not_before: self.last_range + PACE, idle: IDLE };
+        let (limits, mut gathering) = (self.limits(), self.gathering());
+        gather::next_range(self.reader(from).await?, &mut gathering, limits, patience, stop).await?;
+        let Some(range) = gathering.finish() else {
             self.shared.metrics.oldest_open(self.partition, None);
             return Ok(None);
         };
         self.last_range = tokio::time::Instant::now();
         let oldest = range.messages.first().map(|message| message.published_at);
         self.shared.metrics.oldest_open(self.partition, oldest);
-        Ok(Some(self.take(range, decoded)))
+        Ok(Some(self.take(range)))
+    }
+
+    /// The range that is being read already, or one that begins where the reader is.
+    fn gathering(&mut self) -> Gathering {
+        self.ahead.take().unwrap_or_else(|| Gathering::new(self.reading()))
+    }
+
+    fn reading(&self) -> Reading {
+        Reading { partition: self.partition, book: Arc::clone(&self.shared.book) }
     }
 
     fn limits(&self) -> Limits {
@@ -288,14 +286,14 @@ impl Session {
 
     async fn reread(&mut self, intent: &Intent) -> Result<Option<RangeName>, Error> {
         tracing::info!(partition = self.partition, from = intent.from, to = intent.to, "repeating an intended range");
-        let range = gather::exact_range(self.reader(intent.from).await?, intent.to).await?;
-        Ok(range.map(|range| self.take(range, None)))
+        let gathering = Gathering::new(self.reading());
+        let range = gather::exact_range(self.reader(intent.from).await?, gathering, intent.to).await?;
+        Ok(range.map(|range| self.take(range)))
     }
 
-    fn take(&mut self, range: Range, decoded: Option<Decoded>) -> RangeName {
-        let name = range.name.clone();
-        self.hand = Some(Hand { range, decoded, plan: None });
-        name
+    fn take(&mut self, range: Range) -> RangeName {
+        let hand = self.hand.insert(Hand::new(range));
+        hand.name.clone()
     }
 
     /// The reader goes on where it is: whoever reads from somewhere else drops it before.
@@ -312,63 +310,61 @@ impl Session {
         Ok(self.reader.insert(reader))
     }
 
-    /// Decodes and prices on a thread where that disturbs nobody.
+    /// Finds out what is to be recorded, on a thread where that disturbs nobody.
     async fn plan(&mut self) -> Result<Told, Error> {
-        let Some(Hand { range, decoded, .. }) = self.hand.take() else { return Err(Stop::Astray.into()) };
+        let Some(hand) = self.hand.take() else { return Err(Stop::Astray.into()) };
         let started = Instant::now();
+        let hand = hand.decoded().await.map_err(Error::Plan)?;
         let (partition, incarnation) = (self.partition, self.recording.progress().incarnation);
         let (book, epochs) = (Arc::clone(&self.shared.book), self.recording.progress().epochs.clone());
         let planned = tokio::task::spawn_blocking(move || {
-            let context = Context { partition, incarnation, book: &book, recorded_at: Timestamp::now() };
-            let decoded = decoded.unwrap_or_else(|| plan::decode(&range.messages, partition, &book));
-            let plan = Plan::new(context, &range.messages, decoded, epochs);
-            (range, plan)
+            hand.planned(Context { partition, incarnation, book: &book, recorded_at: Timestamp::now() }, epochs)
         });
-        let (range, mut plan) = planned.await.map_err(Error::Plan)?;
+        let hand = self.hand.insert(planned.await.map_err(Error::Plan)?);
         self.shared.metrics.stage_took(Stage::Plan, started.elapsed());
-        let told = Told::Planned { epochs: plan.take_epochs(), writes: !plan.is_empty() };
-        self.hand = Some(Hand { range, decoded: None, plan: Some(plan) });
-        Ok(told)
+        Ok(Told::Planned { epochs: hand.plan.take_epochs(), writes: !hand.plan.is_empty() })
     }
 
     /// Writes the range in hand. Meanwhile the next one is read: after an outage there is always one.
     async fn write(&mut self, base: &TokenBase) -> Result<Told, Error> {
-        let limits = self.limits();
-        let Some(Hand { range, plan: Some(plan), .. }) = &mut self.hand else { return Err(Stop::Astray.into()) };
-        let (written, partition, book) = (CancellationToken::new(), self.partition, Arc::clone(&self.shared.book));
+        let Some(hand) = self.hand.take() else { return Err(Stop::Astray.into()) };
+        let (limits, written, mut gathering) = (self.limits(), CancellationToken::new(), self.gathering());
+        let (shared, reader) = (&self.shared, &mut self.reader);
         let write = async {
-            let _no_rollup_is_replaced = self.shared.writing.read().await;
-            let refusals = self.shared.writer.write(base, plan).await;
+            let hand = tokio::task::spawn_blocking(|| hand.settled()).await;
+            let _no_rollup_is_replaced = shared.writing.read().await;
+            let refusals = match &hand {
+                Ok(hand) => shared.writer.write(base, &hand.plan).await,
+                Err(_) => Vec::new(),
+            };
             written.cancel();
-            refusals
+            hand.map(|hand| (hand, refusals))
         };
-        let (reader, ahead) = (&mut self.reader, &mut self.ahead);
         let read = async {
-            let Some(reading) = reader.as_mut().filter(|_| ahead.is_none()) else { return };
-            match gather::next_full_range(reading, limits, &written).await {
-                Ok(Some(next)) => {
-                    *ahead = Some(tokio::task::spawn_blocking(move || {
-                        let decoded = plan::decode(&next.messages, partition, &book);
-                        (next, decoded)
-                    }))
-                }
-                Ok(None) => {}
-                // A new reader begins where the range in hand ends.
-                Err(_) => *reader = None,
-            }
+            let reading = reader.as_mut()?;
+            gather::while_written(reading, &mut gathering, limits, &written).await.ok()?;
+            Some(gathering)
         };
-        let (refusals, ()) = tokio::join!(write, read);
-        plan.tally.stored = plan.tally.stored.saturating_sub(refusals.len() as u64);
-        plan.tally.dead_lettered += refusals.len() as u64;
+        let (wrote, ahead) = tokio::join!(write, read);
+        if ahead.is_none() {
+            // A new reader begins where the range in hand ends.
+            self.reader = None;
+        }
+        self.ahead = ahead;
+        let (mut hand, refusals) = wrote.map_err(Error::Plan)?;
+        let refused = refusals.len() as u64;
+        hand.plan.tally.stored = hand.plan.tally.stored.saturating_sub(refused);
+        hand.plan.tally.dead_lettered += refused;
         let context = Context {
             partition: self.partition,
             incarnation: self.recording.progress().incarnation,
             book: &self.shared.book,
             recorded_at: Timestamp::now(),
         };
-        bury::bury(&self.shared, context, base, (range, plan), refusals).await?;
-        let replayed = replay::store(&self.shared.clickhouse, &self.shared.writer, base, &plan.replays).await;
-        plan.tally.stored += replayed.map_err(Error::Stored)?;
+        bury::bury(&self.shared, &self.stream, (context, base), &hand, refusals).await?;
+        let replayed = replay::store(&self.shared.clickhouse, &self.shared.writer, base, &hand.plan.replays).await;
+        hand.plan.tally.stored += replayed.map_err(Error::Stored)?;
+        self.hand = Some(hand);
         Ok(Told::Written)
     }
 

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
     /// Requests that have piled up; each leaves three events.
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 300_000)]
     pub requests: u64,
     /// Times that ClickHouse takes the rows from files of a format; the best one counts.
     #[arg(long, default_value_t = 3)]

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::Error;
 use crate::broker;
 use crate::commit::ProgressKey;
-use crate::consume::{Message, Reader};
+use crate::consume::{Envelope, Reader};
 use crate::decode::Identity;
 use crate::letters::REPLAY_HEADER;
 use crate::protocol::{self, Since};
@@ -90,14 +90,14 @@ impl Again<'_> {
                 let is_lost = self.lost.get(&epoch).is_some_and(|seqs| seqs.contains(seq));
                 // An event may be in the stream several times.
                 if is_lost && sent.entry(epoch).or_default().insert(seq) {
-                    self.publish(&message, line, text.to_vec()).await?;
+                    self.publish(&message.envelope, line, text.to_vec()).await?;
                     count += 1;
                     if count % EVENTS_PER_SECOND == 0 {
                         tokio::time::sleep(Duration::from_secs(1)).await;
                     }
                 }
             }
-            if message.pending == 0 {
+            if message.envelope.pending == 0 {
                 break;
             }
         }
@@ -109,7 +109,7 @@ impl Again<'_> {
         Ok(count)
     }
 
-    async fn publish(&self, message: &Message, line: usize, text: Vec<u8>) -> Result<(), Error> {
+    async fn publish(&self, message: &Envelope, line: usize, text: Vec<u8>) -> Result<(), Error> {
         let (partition, incarnation, stream_seq) = (self.partition, self.incarnation, message.seq);
         let here = LetterId { partition, incarnation, stream_seq, line: u32::try_from(line).unwrap_or(u32::MAX) };
         let letter = message.replay.as_deref().copied().unwrap_or(here);

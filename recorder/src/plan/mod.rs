@@ -4,7 +4,9 @@
 //! range written a second time gives the same rows under the same tokens.
 
 mod tables;
+mod lines;
 
+pub use lines::{Decoded, Decoder};
 pub use tables::{ByDay, Cell, Tables};
 
 use std::collections::BTreeMap;
@@ -16,11 +18,12 @@ use schemas::progress::SeqSet;
 use schemas::time::Timestamp;
 use uuid::Uuid;
 
-use crate::consume::Message;
-use crate::decode::{self, Identity, Poison};
+use crate::consume::Envelope;
+use crate::decode::{Identity, Poison};
 use crate::protocol::{Admission, Admitter, BOUNDS};
 use crate::replay::Replay;
 use crate::rows::{DeadLetterRow, Stage};
+use lines::Line;
 
 /// Place of an event in its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,16 +47,22 @@ pub struct Context<'a> {
     pub recorded_at: Timestamp,
 }
 
+/// Dead letters by the UTC day on which their messages were published.
+pub type Letters = BTreeMap<u32, Vec<DeadLetterRow>>;
+
 /// Everything to be written for a range.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// Events.
+    /// Events; none before [`Plan::settle`].
     pub rows: Tables,
     /// What is no event.
-    pub dead_letters: ByDay<DeadLetterRow>,
+    pub dead_letters: Letters,
     /// Dead letters that came again.
     pub replays: Vec<Replay>,
     admitter: Admitter,
+    /// Events that do not become rows, in the order of the stream.
+    dropped: Vec<Origin>,
+    recorded_at: Timestamp,
     /// What was found, for the metrics.
     pub tally: Tally,
 }
@@ -73,62 +82,31 @@ pub struct Tally {
     pub put_off: u64,
 }
 
-/// Every line of a range, read and priced, as if none was recorded before: what takes the longest, and depends on nothing
-/// but the range.
-#[derive(Debug)]
-pub struct Decoded {
-    lines: Vec<(Origin, Line)>,
-    rows: Tables,
-}
-
-#[derive(Debug)]
-enum Line {
-    Event { epoch: Uuid, seq: u64, unpriced: bool },
-    Poison(Box<Poison>),
-}
-
-/// Reads the lines of a range. Dead letters that came again are no packs.
-pub fn decode(messages: &[Message], partition: u16, book: &Book) -> Decoded {
-    let (mut prices, mut rows, mut lines) = (Memo::new(book), Tables::default(), Vec::new());
-    for (message, pack) in messages.iter().enumerate().filter(|(_, message)| message.replay.is_none()) {
-        for (line, text) in schemas::pack::lines(&pack.payload).enumerate() {
-            let origin = Origin { message, line };
-            let read = match decode::decode(text, partition) {
-                Ok(event) => {
-                    let (epoch, seq) = (event.head.epoch, event.head.seq);
-                    Line::Event { epoch, seq, unpriced: rows.push(&mut prices, event, origin) }
-                }
-                Err(poison) => Line::Poison(Box::new(poison)),
-            };
-            lines.push((origin, read));
-        }
-    }
-    Decoded { lines, rows }
-}
-
 impl Plan {
-    /// Plans a range after the given epochs.
-    pub fn new(context: Context<'_>, messages: &[Message], decoded: Decoded, epochs: BTreeMap<Uuid, SeqSet>) -> Self {
-        let mut plan = Self { admitter: Admitter::new(epochs, BOUNDS), ..Self::default() };
-        for (index, message) in messages.iter().enumerate() {
-            if let Some(letter) = &message.replay {
-                plan.add_replay(Replay::new(context, **letter, index, &message.payload));
-            }
+    /// Plans a range after the given epochs. The same lines may be planned again, when more is known to be recorded.
+    pub fn new(context: Context<'_>, messages: &[Envelope], decoded: &Decoded, epochs: BTreeMap<Uuid, SeqSet>) -> Self {
+        let recorded_at = context.recorded_at;
+        let mut plan = Self { admitter: Admitter::new(epochs, BOUNDS), recorded_at, ..Self::default() };
+        for (message, letter, payload) in &decoded.replays {
+            plan.add_replay(Replay::new(context, *letter, *message, payload));
         }
-        let Decoded { lines, mut rows } = decoded;
-        let mut dropped = Vec::new();
-        for (origin, line) in lines {
+        for (origin, line) in &decoded.lines {
             match (line, messages.get(origin.message)) {
-                (Line::Event { epoch, seq, unpriced }, _) if plan.is_new(epoch, seq) => plan.count(unpriced),
-                (Line::Event { .. }, _) => dropped.push(origin),
-                (Line::Poison(poison), Some(message)) => plan.add_poison(context, message, origin, &poison),
+                (Line::Event { epoch, seq, unpriced }, _) if plan.is_new(*epoch, *seq) => plan.count(*unpriced),
+                (Line::Event { .. }, _) => plan.dropped.push(*origin),
+                (Line::Poison(poison), Some(message)) => plan.add_poison(context, message, *origin, poison),
                 (Line::Poison(_), None) => {}
             }
         }
-        rows.remove(&dropped);
-        rows.record_at(context.recorded_at);
-        plan.rows = rows;
         plan
+    }
+
+    /// Takes over the rows that were planned: from now on they can be written.
+    pub fn settle(&mut self, decoded: Decoded) {
+        let mut rows = decoded.rows;
+        rows.remove(&self.dropped);
+        rows.record_at(self.recorded_at);
+        self.rows = rows;
     }
 
     /// Plans a single event, whether it was recorded before or not.
@@ -170,7 +148,13 @@ impl Plan {
         self.replays.push(replay);
     }
 
-    fn add_poison(&mut self, context: Context<'_>, message: &Message, origin: Origin, poison: &Poison) {
+    fn add_poison(
+        &mut self,
+        context: Context<'_>,
+        message: &Envelope,
+        origin: Origin,
+        (poison, payload): &(Poison, Bytes),
+    ) {
         // A numbered event counts as recorded, or its gateway would send it again for ever.
         if let Identity { epoch: Some(epoch), partition: Some(partition), seq: Some(seq), .. } = poison.identity
             && partition == context.partition
@@ -180,20 +164,20 @@ impl Plan {
             return;
         }
         self.tally.dead_lettered += 1;
-        let row = dead_letter(context, message, origin, Fault { stage: Stage::Decode, poison });
-        tables::push(&mut self.dead_letters, message.published_at.day(), row, origin);
+        let fault = Fault { stage: Stage::Decode, poison, payload: payload.clone() };
+        let row = dead_letter(context, message, origin, fault);
+        self.dead_letters.entry(message.published_at.day()).or_default().push(row);
     }
 }
 
-/// The dead letter of an event whose row ClickHouse refused, and its day.
+/// The dead letter of an event whose row ClickHouse refused, and its day; it came in this message.
 pub fn refused(
     context: Context<'_>,
-    messages: &[Message],
+    (message, payload): (&Envelope, &Bytes),
     origin: Origin,
     reason: String,
 ) -> Option<(u32, DeadLetterRow)> {
-    let message = messages.get(origin.message)?;
-    let line = line_of(message, origin)?;
+    let line = schemas::pack::lines(payload).nth(origin.line).map(|line| payload.slice_ref(line))?;
     let identity = serde_json::from_slice::<Head>(&line).map_or_else(
         |_| Identity::default(),
         |head| Identity {
@@ -204,16 +188,18 @@ pub fn refused(
         },
     );
     let poison = Poison { reason, identity };
-    let row = dead_letter(context, message, origin, Fault { stage: Stage::Insert, poison: &poison });
-    Some((message.published_at.day(), row))
+    let fault = Fault { stage: Stage::Insert, poison: &poison, payload: line };
+    Some((message.published_at.day(), dead_letter(context, message, origin, fault)))
 }
 
 struct Fault<'a> {
     stage: Stage,
     poison: &'a Poison,
+    /// The line.
+    payload: Bytes,
 }
 
-fn dead_letter(context: Context<'_>, message: &Message, origin: Origin, fault: Fault<'_>) -> DeadLetterRow {
+fn dead_letter(context: Context<'_>, message: &Envelope, origin: Origin, fault: Fault<'_>) -> DeadLetterRow {
     // The numbers of another partition mean nothing here.
     let ours = fault.poison.identity.partition == Some(context.partition);
     let identity = if ours { fault.poison.identity } else { Identity::default() };
@@ -229,15 +215,10 @@ fn dead_letter(context: Context<'_>, message: &Message, origin: Origin, fault: F
         epoch: identity.epoch,
         seq: identity.seq,
         request_id: fault.poison.identity.request_id,
-        payload: line_of(message, origin).unwrap_or_default(),
+        payload: fault.payload,
         published_at: message.published_at.as_micros(),
         recorded_at: context.recorded_at.as_micros(),
     }
-}
-
-/// The bytes of a line, shared with the message.
-fn line_of(message: &Message, origin: Origin) -> Option<Bytes> {
-    schemas::pack::lines(&message.payload).nth(origin.line).map(|line| message.payload.slice_ref(line))
 }
 
 #[cfg(test)]

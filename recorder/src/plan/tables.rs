@@ -7,37 +7,32 @@ use schemas::price::{Billed, Memo};
 use schemas::time::Timestamp;
 
 use super::Origin;
-use crate::rows::{BodiesRow, CandidateRow, OpenedRow, Recording, RequestRow};
+use crate::columns::Block;
+use crate::rows::{BodiesRow, CandidateRow, OpenedRow, Recording, RequestRow, TableRow};
 
 /// Rows of one table by the UTC day that their partition in ClickHouse is named by.
-pub type ByDay<R> = BTreeMap<u32, Cell<R>>;
+pub type ByDay = BTreeMap<u32, Cell>;
 
 /// The rows of one table and day: one insert, one token.
 #[derive(Debug)]
-pub struct Cell<R> {
+pub struct Cell {
     /// In the order of the stream.
-    pub rows: Vec<R>,
+    pub rows: Block,
     /// Where each row comes from.
     pub origins: Vec<Origin>,
-}
-
-impl<R> Default for Cell<R> {
-    fn default() -> Self {
-        Self { rows: Vec::new(), origins: Vec::new() }
-    }
 }
 
 /// The rows of events. When they are recorded is not known yet, nor whether all of them are.
 #[derive(Debug, Default)]
 pub struct Tables {
     /// Terminal events.
-    pub requests: ByDay<RequestRow>,
+    pub requests: ByDay,
     /// Candidate events.
-    pub candidates: ByDay<CandidateRow>,
+    pub candidates: ByDay,
     /// Opened events.
-    pub opened: ByDay<OpenedRow>,
+    pub opened: ByDay,
     /// Captured bodies.
-    pub bodies: ByDay<BodiesRow>,
+    pub bodies: ByDay,
 }
 
 impl Tables {
@@ -48,20 +43,20 @@ impl Tables {
             Body::Terminal(receipt) => {
                 let (day, priced) = (receipt.received_at.day(), prices.bill(&Billed::from(&*receipt)));
                 let unpriced = priced.unpriced;
-                push(&mut self.requests, day, RequestRow::new(recording, *receipt, priced), origin);
+                push(&mut self.requests, day, &RequestRow::new(recording, *receipt, priced), origin);
                 return unpriced;
             }
             Body::Candidate(candidate) => {
                 let (day, priced) = (candidate.received_at.day(), prices.bill(&Billed::from(&*candidate)));
-                push(&mut self.candidates, day, CandidateRow::new(recording, *candidate, priced), origin);
+                push(&mut self.candidates, day, &CandidateRow::new(recording, *candidate, priced), origin);
             }
             Body::Opened(opened) => {
                 let day = opened.received_at.day();
-                push(&mut self.opened, day, OpenedRow::new(recording, *opened), origin);
+                push(&mut self.opened, day, &OpenedRow::new(recording, *opened), origin);
             }
             Body::Bodies(bodies) => {
                 let day = bodies.received_at.day();
-                push(&mut self.bodies, day, BodiesRow::new(recording, *bodies), origin);
+                push(&mut self.bodies, day, &BodiesRow::new(recording, *bodies), origin);
             }
         }
         false
@@ -72,35 +67,34 @@ impl Tables {
         if events.is_empty() {
             return;
         }
-        remove(&mut self.requests, events);
-        remove(&mut self.candidates, events);
-        remove(&mut self.opened, events);
-        remove(&mut self.bodies, events);
+        for cells in [&mut self.requests, &mut self.candidates, &mut self.opened, &mut self.bodies] {
+            remove(cells, events);
+        }
     }
 
     /// Writes into every row when it is recorded.
     pub fn record_at(&mut self, at: Timestamp) {
-        let at = at.as_micros();
-        self.requests.values_mut().flat_map(|cell| &mut cell.rows).for_each(|row| row.recorded_at = at);
-        self.candidates.values_mut().flat_map(|cell| &mut cell.rows).for_each(|row| row.recorded_at = at);
-        self.opened.values_mut().flat_map(|cell| &mut cell.rows).for_each(|row| row.recorded_at = at);
-        self.bodies.values_mut().flat_map(|cell| &mut cell.rows).for_each(|row| row.recorded_at = at);
+        for cells in [&mut self.requests, &mut self.candidates, &mut self.opened, &mut self.bodies] {
+            cells.values_mut().for_each(|cell| cell.rows.fill("recorded_at", at.as_micros()));
+        }
     }
 }
 
 /// Adds a row to its cell.
-pub fn push<R>(cells: &mut ByDay<R>, day: u32, row: R, origin: Origin) {
-    let cell = cells.entry(day).or_default();
+fn push<R: TableRow>(cells: &mut ByDay, day: u32, row: &R, origin: Origin) {
+    let cell = cells.entry(day).or_insert_with(|| Cell { rows: Block::new::<R>(), origins: Vec::new() });
     cell.rows.push(row);
     cell.origins.push(origin);
 }
 
-fn remove<R>(cells: &mut ByDay<R>, events: &[Origin]) {
+fn remove(cells: &mut ByDay, events: &[Origin]) {
     for cell in cells.values_mut() {
-        let stays = |origin: &Origin| events.binary_search(origin).is_err();
-        let mut origins = cell.origins.iter();
-        cell.rows.retain(|_| origins.next().is_none_or(stays));
-        cell.origins.retain(stays);
+        let keep: Vec<bool> = cell.origins.iter().map(|origin| events.binary_search(origin).is_err()).collect();
+        if keep.contains(&false) {
+            cell.rows.retain(&keep);
+            let mut keep = keep.into_iter();
+            cell.origins.retain(|_| keep.next().unwrap_or(true));
+        }
     }
-    cells.retain(|_, cell| !cell.rows.is_empty());
+    cells.retain(|_, cell| !cell.origins.is_empty());
 }

@@ -75,7 +75,7 @@ pub struct RangeName {
 }
 
 /// Collects a range's name while its messages arrive.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RangeNamer {
     from: Option<u64>,
     to: u64,

@@ -23,6 +23,7 @@ use schemas::time::Timestamp;
 use uuid::Uuid;
 
 use self::stored::{Slice, Stored};
+use crate::columns::Block;
 use crate::rows::TableRow;
 use crate::write::{Insert, Inserter};
 
@@ -110,10 +111,10 @@ impl Run {
 
     async fn insert(&self, slice: &Slice, rows: &[AdjustmentRow]) -> Result<(), Error> {
         let token = format!("reprice:{}:{}", self.id, slice.from.as_micros());
-        let mut tried = 0;
+        let (rows, mut tried) = (Block::of(rows), 0);
         loop {
             tried += 1;
-            match self.inserter.insert(&token, rows).await {
+            match self.inserter.insert(&token, &rows).await {
                 Ok(()) => return Ok(()),
                 Err(error) if tried == TRIES => return Err(error.into()),
                 Err(error) => {

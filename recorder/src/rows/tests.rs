@@ -12,7 +12,7 @@ fn columns(table: &str) -> Vec<String> {
 fn check<R: TableRow>() {
     assert_eq!(R::COLUMN_NAMES, columns(R::TABLE), "{}", R::TABLE);
     for (name, kind) in R::columns() {
-        assert!(crate::write::can_write(kind), "{}.{name} is a {kind}", R::TABLE);
+        assert!(crate::columns::can_write(kind), "{}.{name} is a {kind}", R::TABLE);
     }
 }
 

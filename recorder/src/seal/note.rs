@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Error;
 use super::days::Due;
 use super::fresh::{Found, within};
+use crate::columns::Block;
 use crate::metrics::SealVerdict;
 use crate::record::Shared;
 use crate::rows::TableRow;
@@ -69,7 +70,7 @@ pub(super) async fn checked(
         recorder: shared.owner.clone(),
     };
     let token = format!("seal:{}:{}:{}:{}", row.family, row.day, row.checked_at, row.recorder);
-    within(shared.writer.inserter().insert(&token, &[row])).await
+    within(shared.writer.inserter().insert(&token, &Block::of(&[row]))).await
 }
 
 /// Whether a family's rollups hold what was recorded before their views were made.
@@ -83,7 +84,7 @@ pub(super) async fn backfilled(shared: &Shared, family: Family) -> Result<(), Er
     let completed_at = Timestamp::now().as_micros();
     let row = BackfillRow { family: family.as_str(), completed_at, recorder: shared.owner.clone() };
     let token = format!("backfill:{}:{}", row.family, row.completed_at);
-    within(shared.writer.inserter().insert(&token, &[row])).await?;
+    within(shared.writer.inserter().insert(&token, &Block::of(&[row]))).await?;
     tracing::info!(family = family.as_str(), "the rollups hold everything that is recorded");
     Ok(())
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use clickhouse::Client;
 use clickhouse::error::Error;
 
-use super::{Insert, block};
-use crate::rows::TableRow;
+use super::Insert;
+use crate::columns::Block;
 
 /// Server defaults for these have moved from release to release: nothing may depend on them. One insert is one block in
 /// one partition, stored or not stored as a whole, and a repeated token changes nothing, in dependent views neither.
@@ -24,8 +24,8 @@ const SETTINGS: [(&str, &str); 8] = [
     ("min_free_disk_bytes_to_perform_insert", "67108864"),
 ];
 
-/// Bytes handed to the connection at a time.
-const PIECE_BYTES: usize = 1 << 20;
+/// Bytes handed to the connection at a time: so much of a block is in memory a second time.
+const PIECE_BYTES: usize = 1 << 18;
 
 /// The real thing.
 #[derive(Clone)]
@@ -40,26 +40,40 @@ impl Inserter {
         Self { client, timeout }
     }
 
-    async fn send<R: TableRow>(&self, token: &str, rows: &[R]) -> Result<(), Error> {
-        if rows.is_empty() {
+    async fn send(&self, token: &str, rows: &Block) -> Result<(), Error> {
+        if rows.rows() == 0 {
             return Ok(());
         }
-        let mut block = Bytes::from(block::of(rows).map_err(|misfit| Error::Custom(misfit.to_string()))?);
-        let sql = format!("INSERT INTO {} (`{}`) FORMAT Native", R::TABLE, R::COLUMN_NAMES.join("`, `"));
+        let pieces = rows.pieces().map_err(|misfit| Error::Custom(misfit.to_string()))?;
+        let names: Vec<&str> = rows.names().collect();
+        let sql = format!("INSERT INTO {} (`{}`) FORMAT Native", rows.table(), names.join("`, `"));
         let mut insert = self.client.insert_formatted_with(sql).with_timeouts(Some(self.timeout), Some(self.timeout));
         for (name, value) in SETTINGS {
             insert = insert.with_setting(name, value);
         }
         insert = insert.with_setting("insert_deduplication_token", token);
-        while !block.is_empty() {
-            insert.send(block.split_to(block.len().min(PIECE_BYTES))).await?;
+        let mut filling = BytesMut::new();
+        for piece in &pieces {
+            let mut rest = &**piece;
+            while !rest.is_empty() {
+                filling.reserve(PIECE_BYTES - filling.len());
+                let (fits, later) = rest.split_at(rest.len().min(PIECE_BYTES - filling.len()));
+                filling.extend_from_slice(fits);
+                rest = later;
+                if filling.len() == PIECE_BYTES {
+                    insert.send(std::mem::take(&mut filling).freeze()).await?;
+                }
+            }
+        }
+        if !filling.is_empty() {
+            insert.send(filling.freeze()).await?;
         }
         insert.end().await
     }
 }
 
 impl Insert for Inserter {
-    async fn insert<R: TableRow>(&self, token: &str, rows: &[R]) -> Result<(), Error> {
+    async fn insert(&self, token: &str, rows: &Block) -> Result<(), Error> {
         // Also bounds what the client's own timeouts do not: connecting.
         let sent = tokio::time::timeout(self.timeout * 2, self.send(token, rows)).await;
         sent.unwrap_or(Err(Error::TimedOut))

@@ -1,29 +1,18 @@
 //! Writes the rows of a range into ClickHouse: one insert per table and day, each under its token, until it is known to
 //! have worked. An unknown outcome is tried again with the same rows and the same token, for ever.
 
-/// Methods of a serialiser that take what it cannot hold, after the words for that.
-macro_rules! refused {
-    ($why:literal; $($method:ident($($argument:ident: $kind:ty),*) -> $ok:ty;)*) => {
-        $(fn $method(self, $($argument: $kind),*) -> Result<$ok, Misfit> {
-            $(let _ = $argument;)*
-            Err(Misfit($why.to_owned()))
-        })*
-    };
-}
-
-mod column;
-mod value;
-mod block;
 mod insert;
 
 pub use insert::Inserter;
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 
+use crate::columns::Block;
 use crate::metrics::{Metrics, Stage};
-use crate::plan::{ByDay, Cell, Origin, Plan};
+use crate::plan::{ByDay, Cell, Letters, Origin, Plan};
 use crate::protocol::TokenBase;
 use crate::retry::{self, Backoff, Verdict};
 use crate::rows::{DeadLetterRow, ReplayRow, TableRow};
@@ -48,11 +37,7 @@ pub struct Writer<I> {
 /// One insert into ClickHouse: the only thing here that a test stands in for.
 pub trait Insert: Send + Sync {
     /// Inserts all rows under a token, or none.
-    fn insert<R: TableRow>(
-        &self,
-        token: &str,
-        rows: &[R],
-    ) -> impl Future<Output = Result<(), clickhouse::error::Error>> + Send;
+    fn insert(&self, token: &str, rows: &Block) -> impl Future<Output = Result<(), clickhouse::error::Error>> + Send;
 }
 
 impl<I: Insert> Writer<I> {
@@ -82,51 +67,51 @@ impl<I: Insert> Writer<I> {
     }
 
     /// Writes dead letters. `part` keeps those that were found by reading apart from those that were refused.
-    pub async fn write_dead_letters(&self, base: &TokenBase, part: &str, cells: &ByDay<DeadLetterRow>) {
-        for (day, cell) in cells {
-            self.write_for_ever(&base.cell(&format!("{}{part}", DeadLetterRow::TABLE), *day), &cell.rows).await;
+    pub async fn write_dead_letters(&self, base: &TokenBase, part: &str, letters: &Letters) {
+        for (day, rows) in letters {
+            let token = base.cell(&format!("{}{part}", DeadLetterRow::TABLE), *day);
+            self.write_for_ever(&token, &Block::of(rows)).await;
         }
     }
 
     /// Writes down what became of a dead letter that came again.
     pub async fn write_replay(&self, base: &TokenBase, part: &str, row: ReplayRow) {
-        self.write_for_ever(&base.cell(&format!("{}{part}", ReplayRow::TABLE), 0), &[row]).await;
+        self.write_for_ever(&base.cell(&format!("{}{part}", ReplayRow::TABLE), 0), &Block::of(&[row])).await;
     }
 
     /// The last resort has no further one: whatever ClickHouse says, the rows wait here.
-    async fn write_for_ever<R: TableRow>(&self, token: &str, rows: &[R]) {
+    async fn write_for_ever(&self, token: &str, rows: &Block) {
         let mut backoff = Backoff::default();
         while let Err(error) = self.try_insert(token, rows).await {
-            self.pause::<R>(&mut backoff, &error).await;
+            self.pause(&mut backoff, rows.table(), &error).await;
         }
     }
 
-    fn push_cells<'a, R: TableRow>(
+    fn push_cells<'a>(
         &'a self,
         writes: &mut Vec<BoxFuture<'a, Vec<Refusal>>>,
         (base, part): (&TokenBase, &str),
-        cells: &'a ByDay<R>,
+        cells: &'a ByDay,
     ) {
         for (day, cell) in cells {
-            let token = base.cell(&format!("{}{part}", R::TABLE), *day);
+            let token = base.cell(&format!("{}{part}", cell.rows.table()), *day);
             writes.push(async move { self.write_cell(&token, cell).await }.boxed());
         }
     }
 
     /// Writes a cell, or, when it is refused, its halves: the order of tries depends on the refusals alone, so a second
     /// recorder halves in the same way and under the same tokens.
-    async fn write_cell<R: TableRow>(&self, token: &str, cell: &Cell<R>) -> Vec<Refusal> {
+    async fn write_cell(&self, token: &str, cell: &Cell) -> Vec<Refusal> {
         let mut refusals = Vec::new();
-        let all = cell.rows.len();
-        let mut parts = vec![(0, all)];
-        while let Some((start, end)) = parts.pop() {
-            let whole = end - start == all;
-            let token = if whole { token.to_owned() } else { format!("{token}:{start}-{end}") };
-            let rows = cell.rows.get(start..end).unwrap_or_default();
-            let Err(reason) = self.insert_until_known(&token, rows).await else { continue };
-            if rows.len() > 1 {
-                let middle = start + rows.len() / 2;
-                parts.extend([(middle, end), (start, middle)]);
+        let all = cell.rows.rows();
+        let mut parts = vec![(0, Cow::Borrowed(&cell.rows))];
+        while let Some((start, rows)) = parts.pop() {
+            let (count, end) = (rows.rows(), start + rows.rows());
+            let token = if count == all { token.to_owned() } else { format!("{token}:{start}-{end}") };
+            let Err(reason) = self.insert_until_known(&token, &rows).await else { continue };
+            if count > 1 {
+                let [first, second] = rows.halves(count / 2);
+                parts.extend([(start + count / 2, Cow::Owned(second)), (start, Cow::Owned(first))]);
             } else if let Some(origin) = cell.origins.get(start) {
                 refusals.push(Refusal { origin: *origin, reason });
             }
@@ -135,18 +120,18 @@ impl<I: Insert> Writer<I> {
     }
 
     /// `Err` holds ClickHouse's reason for refusing the rows.
-    async fn insert_until_known<R: TableRow>(&self, token: &str, rows: &[R]) -> Result<(), String> {
+    async fn insert_until_known(&self, token: &str, rows: &Block) -> Result<(), String> {
         let mut backoff = Backoff::default();
         loop {
             let Err(error) = self.try_insert(token, rows).await else { return Ok(()) };
             match retry::classify(&error) {
-                Verdict::Again => self.pause::<R>(&mut backoff, &error).await,
+                Verdict::Again => self.pause(&mut backoff, rows.table(), &error).await,
                 Verdict::Refused(reason) => return Err(reason),
             }
         }
     }
 
-    async fn try_insert<R: TableRow>(&self, token: &str, rows: &[R]) -> Result<(), clickhouse::error::Error> {
+    async fn try_insert(&self, token: &str, rows: &Block) -> Result<(), clickhouse::error::Error> {
         let started = Instant::now();
         let result = self.inserter.insert(token, rows).await;
         self.metrics.stage_took(Stage::Insert, started.elapsed());
@@ -155,32 +140,20 @@ impl<I: Insert> Writer<I> {
         result
     }
 
-    async fn pause<R: TableRow>(&self, backoff: &mut Backoff, error: &clickhouse::error::Error) {
+    async fn pause(&self, backoff: &mut Backoff, table: &str, error: &clickhouse::error::Error) {
         let wait = backoff.next_wait();
         if backoff.tries() == 1 {
             tracing::warn!(
-                table = R::TABLE,
+                table,
                 error = with_causes(error),
                 "an insert failed or its outcome is unknown: trying again until it is known"
             );
         } else {
-            tracing::debug!(
-                table = R::TABLE,
-                error = with_causes(error),
-                tries = backoff.tries(),
-                "an insert failed again"
-            );
+            tracing::debug!(table, error = with_causes(error), tries = backoff.tries(), "an insert failed again");
         }
         tokio::time::sleep(wait).await;
     }
 }
 
-#[cfg(test)]
-pub(crate) fn can_write(kind: &str) -> bool {
-    column::Data::of(kind).is_some()
-}
-
-#[cfg(test)]
-mod blocks;
 #[cfg(test)]
 mod tests;

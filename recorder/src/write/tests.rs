@@ -1,6 +1,5 @@
 //! Unknown outcomes and refused rows, against a table that keeps tokens.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -19,10 +18,9 @@ struct Table {
 }
 
 impl Insert for Table {
-    async fn insert<R: TableRow>(&self, token: &str, rows: &[R]) -> Result<(), Error> {
+    async fn insert(&self, token: &str, rows: &Block) -> Result<(), Error> {
         self.tries.lock().unwrap().push(token.to_owned());
-        let seqs: Vec<u64> =
-            rows.iter().map(|row| (row as &dyn Any).downcast_ref::<OpenedRow>().unwrap().seq).collect();
+        let seqs: Vec<u64> = rows.numbers("seq").into_iter().map(|seq| seq.unwrap() as u64).collect();
         if seqs.iter().any(|seq| self.refuses.contains(seq)) {
             return Err(Error::BadResponse("Code: 469. DB::Exception: no (VIOLATED_CONSTRAINT)".into()));
         }
@@ -37,11 +35,11 @@ impl Insert for Table {
     }
 }
 
-fn cell(seqs: std::ops::Range<u64>) -> Cell<OpenedRow> {
-    let mut cell = Cell::default();
+fn cell(seqs: std::ops::Range<u64>) -> Cell {
+    let mut cell = Cell { rows: Block::new::<OpenedRow>(), origins: Vec::new() };
     for seq in seqs {
         cell.origins.push(Origin { message: 0, line: usize::try_from(seq).unwrap() });
-        cell.rows.push(crate::plan::opened_row(seq));
+        cell.rows.push(&crate::plan::opened_row(seq));
     }
     cell
 }
@@ -71,4 +69,13 @@ async fn refused_rows_are_found_and_all_others_are_stored_once() {
         expected.sort_unstable();
         assert_eq!(found, expected, "refusing {refuses:?}");
     }
+}
+
+#[tokio::test]
+async fn halves_have_the_tokens_and_the_order_that_every_release_gives_them() {
+    let writer = writer(Table { refuses: vec![5], ..Table::default() });
+    writer.write_cell("t", &cell(0..7)).await;
+    assert_eq!(*writer.inserter.tries.lock().unwrap(), ["t", "t:0-3", "t:3-7", "t:3-5", "t:5-7", "t:5-6", "t:6-7"]);
+    let stored = [("t:0-3", vec![0, 1, 2]), ("t:3-5", vec![3, 4]), ("t:6-7", vec![6])];
+    assert_eq!(*writer.inserter.stored.lock().unwrap(), stored.map(|(token, seqs)| (token.to_owned(), seqs)).into());
 }

@@ -25,7 +25,7 @@ impl Recorder {
     pub(super) fn read(mut section: Section<'_>) -> Self {
         let recorder = Self {
             ops_listen: section.or("ops_listen", SocketAddr::from((Ipv4Addr::LOCALHOST, 9081))),
-            max_range_events: section.or("max_range_events", 50_000),
+            max_range_events: section.or("max_range_events", 200_000),
             max_range_age: section.or("max_range_age", Span::secs(1)),
             seal_every: section.or("seal_every", Span::secs(60)),
             lease: section.or("lease", Span::secs(8)),

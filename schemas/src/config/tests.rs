@@ -18,7 +18,7 @@ fn an_empty_file_is_all_defaults() {
     assert_eq!(config.gateway.listen.port(), 8080);
     assert_eq!(config.gateway.timeouts.first_byte.0, Duration::from_secs(30));
     assert_eq!(config.gateway.timeouts.plain_first_byte.0, Duration::from_secs(300), "half of the whole");
-    assert_eq!(config.recorder.max_range_events, 50_000);
+    assert_eq!(config.recorder.max_range_events, 200_000);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! The values of one column, as the Native format has them.
 
-use std::collections::HashMap;
+use super::bytes::{Parts, put_text, texts};
+use super::names::{DICTIONARY_VERSION, Names};
 
 /// A row that does not fit its table: a fault of ours, or a table of another release.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("a row does not fit its table: {0}")]
-pub(super) struct Misfit(pub(super) String);
+pub struct Misfit(pub(super) String);
 
 impl serde::ser::Error for Misfit {
     fn custom<T: std::fmt::Display>(message: T) -> Self {
@@ -13,13 +14,8 @@ impl serde::ser::Error for Misfit {
     }
 }
 
-/// The version of the form of dictionaries: a dictionary of its own with every block.
-const DICTIONARY_VERSION: u64 = 1;
-/// Flags of a dictionary: it has keys of its own, and they are new.
-const DICTIONARY_FLAGS: u64 = 1 << 9 | 1 << 10;
-
 /// Values so far.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Data {
     /// Numbers, times, ids: each so many bytes, the lowest first.
     Fixed { width: usize, bytes: Vec<u8> },
@@ -63,21 +59,47 @@ impl Data {
         match self {
             Self::Fixed { width, bytes } => bytes.len() == width * rows,
             Self::Text { count, .. } => *count == rows,
-            Self::Names(names) => names.numbers.len() == rows,
+            Self::Names(names) => names.len() == rows,
             Self::Nullable { nulls, values } => nulls.len() == rows && values.holds(rows),
             Self::Array { ends, count, items } => ends.len() == 8 * rows && items.holds(*count),
             Self::Pair(pair) => pair.iter().all(|part| part.holds(rows)),
         }
     }
 
-    /// About how many bytes there are to write.
-    pub(super) fn size(&self) -> usize {
+    /// Those values that are to stay, of as many as `keep` has.
+    pub(super) fn kept(&self, keep: &[bool]) -> Self {
         match self {
-            Self::Fixed { bytes, .. } | Self::Text { bytes, .. } => bytes.len(),
-            Self::Names(names) => names.keys.len() + 4 * names.numbers.len() + 32,
-            Self::Nullable { nulls, values } => nulls.len() + values.size(),
-            Self::Array { ends, items, .. } => ends.len() + items.size(),
-            Self::Pair(pair) => pair.iter().map(Self::size).sum(),
+            Self::Fixed { width, bytes } => Self::Fixed {
+                width: *width,
+                bytes: kept(bytes.chunks_exact(*width), keep).flatten().copied().collect(),
+            },
+            Self::Text { bytes, .. } => {
+                let (mut count, mut stays) = (0, Vec::new());
+                for text in kept(texts(bytes), keep) {
+                    count += 1;
+                    stays.extend_from_slice(text);
+                }
+                Self::Text { count, bytes: stays }
+            }
+            Self::Names(names) => Self::Names(names.kept(keep)),
+            Self::Nullable { nulls, values } => Self::Nullable {
+                nulls: kept(nulls.iter(), keep).copied().collect(),
+                values: Box::new(values.kept(keep)),
+            },
+            Self::Array { ends, items, .. } => {
+                let (mut count, mut from, mut new_ends, mut of_items) = (0_u64, 0, Vec::new(), Vec::new());
+                for (end, keep) in ends.as_chunks::<8>().0.iter().map(|end| u64::from_le_bytes(*end)).zip(keep) {
+                    let own = end.saturating_sub(from);
+                    from = end;
+                    of_items.extend((0..own).map(|_| *keep));
+                    if *keep {
+                        count += own;
+                        new_ends.extend_from_slice(&count.to_le_bytes());
+                    }
+                }
+                Self::Array { ends: new_ends, count: count as usize, items: Box::new(items.kept(&of_items)) }
+            }
+            Self::Pair(pair) => Self::Pair(Box::new(pair.each_ref().map(|part| part.kept(keep)))),
         }
     }
 
@@ -93,19 +115,30 @@ impl Data {
     }
 
     /// The values.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn parts<'a>(&'a self, out: &mut Parts<'a>) {
         match self {
-            Self::Fixed { bytes, .. } | Self::Text { bytes, .. } => out.extend_from_slice(bytes),
-            Self::Names(names) => names.write(out),
+            Self::Fixed { bytes, .. } | Self::Text { bytes, .. } => out.borrow(bytes),
+            Self::Names(names) => names.parts(out),
             Self::Nullable { nulls, values } => {
-                out.extend_from_slice(nulls);
-                values.write(out);
+                out.borrow(nulls);
+                values.parts(out);
             }
             Self::Array { ends, items, .. } => {
-                out.extend_from_slice(ends);
-                items.write(out);
+                out.borrow(ends);
+                items.parts(out);
             }
-            Self::Pair(pair) => pair.iter().for_each(|part| part.write(out)),
+            Self::Pair(pair) => pair.iter().for_each(|part| part.parts(out)),
+        }
+    }
+
+    /// Writes the same number over every value, if they have its width.
+    pub(super) fn fill(&mut self, number: i64) -> Result<(), Misfit> {
+        match self {
+            Self::Fixed { width: 8, bytes } => {
+                bytes.as_chunks_mut::<8>().0.iter_mut().for_each(|value| *value = number.to_le_bytes());
+                Ok(())
+            }
+            _ => Err(Misfit("a number of 64 bits in a column of others".to_owned())),
         }
     }
 
@@ -145,53 +178,6 @@ impl Data {
     }
 }
 
-/// A dictionary, and for each value its number there.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    known: HashMap<Box<[u8]>, u32>,
-    keys: Vec<u8>,
-    numbers: Vec<u32>,
-    /// The last one: mostly the next one is the same.
-    last: Vec<u8>,
-}
-
-impl Names {
-    fn push(&mut self, name: &[u8]) {
-        if let Some(number) = self.numbers.last().copied().filter(|_| self.last == name) {
-            self.numbers.push(number);
-            return;
-        }
-        let number = self.known.get(name).copied().unwrap_or_else(|| {
-            // A block has fewer rows than there are numbers.
-            let number = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
-            self.known.insert(name.into(), number);
-            put_text(&mut self.keys, name);
-            number
-        });
-        self.numbers.push(number);
-        self.last.clear();
-        self.last.extend_from_slice(name);
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        if self.numbers.is_empty() {
-            return;
-        }
-        // Numbers are as wide as the largest needs: 1, 2 or 4 bytes, which the flags call 0, 1 and 2.
-        let width_code = match self.known.len() {
-            ..=0x100 => 0_u64,
-            0x101..=0x1_0000 => 1,
-            _ => 2,
-        };
-        out.extend_from_slice(&(DICTIONARY_FLAGS | width_code).to_le_bytes());
-        out.extend_from_slice(&(self.known.len() as u64).to_le_bytes());
-        out.extend_from_slice(&self.keys);
-        out.extend_from_slice(&(self.numbers.len() as u64).to_le_bytes());
-        let width = 1 << width_code;
-        self.numbers.iter().for_each(|number| out.extend(number.to_le_bytes().iter().take(width)));
-    }
-}
-
 /// Bytes of a value of a type whose values have all the same.
 fn width(kind: &str) -> Option<usize> {
     let (name, arguments) = kind.split_once('(').unwrap_or((kind, ""));
@@ -211,17 +197,38 @@ fn width(kind: &str) -> Option<usize> {
     })
 }
 
-/// Appends a text led by its length.
-pub(super) fn put_text(out: &mut Vec<u8>, text: &[u8]) {
-    put_varint(out, text.len());
-    out.extend_from_slice(text);
+/// Of some values those that are to stay.
+fn kept<T>(values: impl Iterator<Item = T>, keep: &[bool]) -> impl Iterator<Item = T> {
+    values.zip(keep).filter(|(_, keep)| **keep).map(|(value, _)| value)
 }
 
-/// Appends a number in LEB128.
-pub(super) fn put_varint(out: &mut Vec<u8>, mut number: usize) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
+#[cfg(test)]
+impl Data {
+    /// Texts.
+    pub(super) fn texts(&self) -> Vec<String> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        match self {
+            Self::Text { bytes, .. } => texts(bytes).map(|all| text(super::bytes::without_length(all))).collect(),
+            Self::Names(names) => names.texts().into_iter().map(text).collect(),
+            other => panic!("no texts: {other:?}"),
+        }
     }
-    out.push(number as u8);
+
+    /// Numbers.
+    pub(super) fn numbers(&self) -> Vec<Option<i128>> {
+        match self {
+            Self::Fixed { width, bytes } => {
+                let number = |value: &[u8]| {
+                    let mut number = [0; 16];
+                    number[..*width].copy_from_slice(value);
+                    Some(i128::from_le_bytes(number))
+                };
+                bytes.chunks_exact(*width).map(number).collect()
+            }
+            Self::Nullable { nulls, values } => {
+                nulls.iter().zip(values.numbers()).map(|(null, value)| value.filter(|_| *null == 0)).collect()
+            }
+            other => panic!("no numbers: {other:?}"),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::ser::{Impossible, SerializeSeq, SerializeTuple, Serializer};
 
-use super::column::{Data, Misfit};
+use super::data::{Data, Misfit};
 
 /// Numbers, by their bytes.
 macro_rules! numbers {

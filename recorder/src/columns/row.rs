@@ -1,63 +1,14 @@
-//! Rows as one block of ClickHouse's Native format: column by column, each with its name and type.
-//!
-//! ClickHouse takes columns almost as they are; rows in any format it takes apart value by value, and every name in a
-//! `LowCardinality` column it looks up once more. Here a name is sent once a block. The server compares the names and types
-//! with the table's, so that a table of another shape is an error and never other numbers.
-//! <https://clickhouse.com/docs/interfaces/formats/Native>
+//! A row -> the columns of its table.
 
 use serde::Serialize;
 use serde::ser::{Impossible, SerializeStruct, Serializer};
 
-use super::column::{Data, Misfit, put_text, put_varint};
-use crate::rows::TableRow;
-
-/// Rows of a table, column by column.
-#[derive(Debug)]
-struct Block {
-    columns: Vec<Column>,
-}
-
-#[derive(Debug)]
-struct Column {
-    name: &'static str,
-    kind: &'static str,
-    data: Data,
-}
-
-/// The bytes of a block that holds these rows.
-pub(super) fn of<R: TableRow>(rows: &[R]) -> Result<Vec<u8>, Misfit> {
-    let column = |(name, kind)| {
-        let data = Data::of(kind).ok_or_else(|| Misfit(format!("{name}: there is no way to write a {kind}")))?;
-        Ok(Column { name, kind, data })
-    };
-    let mut block = Block { columns: R::columns().into_iter().map(column).collect::<Result<_, Misfit>>()? };
-    for row in rows {
-        row.serialize(RowWriter { columns: block.columns.iter_mut() })?;
-    }
-    block.bytes(rows.len())
-}
-
-impl Block {
-    fn bytes(&self, rows: usize) -> Result<Vec<u8>, Misfit> {
-        let mut out = Vec::with_capacity(self.columns.iter().map(|column| column.data.size() + 64).sum());
-        put_varint(&mut out, self.columns.len());
-        put_varint(&mut out, rows);
-        for Column { name, kind, data } in &self.columns {
-            if !data.holds(rows) {
-                return Err(Misfit(format!("{name}: what was written is not {rows} values of {kind}")));
-            }
-            put_text(&mut out, name.as_bytes());
-            put_text(&mut out, kind.as_bytes());
-            data.write_prefix(&mut out);
-            data.write(&mut out);
-        }
-        Ok(out)
-    }
-}
+use super::Column;
+use super::data::Misfit;
 
 /// Takes a row apart: its fields are the columns, in order.
-struct RowWriter<'a> {
-    columns: std::slice::IterMut<'a, Column>,
+pub(super) struct RowWriter<'a> {
+    pub(super) columns: std::slice::IterMut<'a, Column>,
 }
 
 impl SerializeStruct for RowWriter<'_> {
