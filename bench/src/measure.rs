@@ -67,6 +67,10 @@ struct Run<'a> {
 /// Measures.
 pub fn run(options: &Options) -> Result<Results, Error> {
     process::leave_the_targets_core()?;
+    if let Some(folder) = &options.out {
+        // Not after a quarter of an hour's work.
+        std::fs::create_dir_all(folder).map_err(Error::io(format!("making the folder {}", folder.display())))?;
+    }
     let programs = Programs::find(&options.programs, options.targets.contains(&Target::Full))?;
     let (profiles, mut samples) = (profiles::all(&options.strength), Vec::new());
     let (mut memory, mut failures) = (Vec::new(), Vec::new());

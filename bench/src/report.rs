@@ -36,6 +36,7 @@ pub fn publish(results: &Results, options: &Options) -> Result<(), Error> {
     ];
     let markdown = parts.concat();
     let Results { samples, memory, failures, .. } = results;
+    print(&markdown)?;
     let document = Document { machine, command: &command, samples, memory, failures };
     if let Some(folder) = &options.out {
         let json = serde_json::to_string(&document).unwrap_or_default();
@@ -44,7 +45,6 @@ pub fn publish(results: &Results, options: &Options) -> Result<(), Error> {
             std::fs::write(&path, text).map_err(Error::io(format!("writing {}", path.display())))?;
         }
     }
-    print(&markdown)?;
     match failures.len() {
         0 => Ok(()),
         count => Err(Error::Setup(format!("{count} measurements failed; the report names them"))),
