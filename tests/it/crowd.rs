@@ -202,7 +202,9 @@ fn endless_or_short(received: &Received, bytes: u64) -> Reply {
 async fn clients_that_stop_reading_cost_no_memory_and_stall_nobody() {
     // More than all socket buffers on the way can take.
     let (clients, bytes) = if full_sizes() { (64, 64 * MIB) } else { (6, 32 * MIB) };
-    let stack = Stack::without_gateway(Plan::default(), move |received| endless_or_short(received, bytes)).await;
+    // They are read one after the other at the end: nobody is given up meanwhile.
+    let plan = Plan { gateway: "[gateway.timeouts]\nidle = \"10m\"".to_owned(), ..Plan::default() };
+    let stack = Stack::without_gateway(plan, move |received| endless_or_short(received, bytes)).await;
     let gateway = GatewayProcess::start(&stack.settings).await;
     let caller = Caller::new(&gateway.url(), KEY_A);
     short_requests_are_prompt(&caller, 4).await;
