@@ -12,8 +12,23 @@ use crate::error::Error;
 use crate::process::Process;
 
 const TABLES: [&str; 3] = ["requests", "candidates", "opened"];
-/// Row by row, and column by column as the recorder sends them.
-pub const FORMATS: [&str; 2] = ["RowBinaryWithNamesAndTypes", "Native"];
+
+/// How rows come from files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Their format.
+    pub format: &'static str,
+    /// Rows an insert at most; all of a table in one unless it is given.
+    pub rows: Option<u64>,
+}
+
+/// Row by row, column by column as the recorder sends them, and that in inserts as large as those of a full range: ClickHouse
+/// makes parts of them as it does in the recorder's way, and merges these.
+pub const WAYS: [Way; 3] = [
+    Way { format: "RowBinaryWithNamesAndTypes", rows: None },
+    Way { format: "Native", rows: None },
+    Way { format: "Native", rows: Some(66_667) },
+];
 
 /// ClickHouse.
 #[derive(Clone, Copy, Debug)]
@@ -47,41 +62,64 @@ impl Engine<'_> {
                 let count = String::from_utf8_lossy(&count);
                 return Err(Error::Setup(format!("{table} has {} rows of {requests} requests", count.trim())));
             }
-            for format in FORMATS {
-                let sql = format!("SELECT * FROM {DATABASE}.{table} FORMAT {format}");
-                let rows = self.statement(&sql, Vec::new()).await?;
-                std::fs::write(file(folder, table, format), rows).map_err(Error::io("writing the rows to a file"))?;
+            for way in WAYS {
+                for piece in 0..way.pieces(requests) {
+                    let (format, rows) = (way.format, way.rows.unwrap_or(requests));
+                    let sql = format!(
+                        "SELECT * FROM {DATABASE}.{table} ORDER BY received_at, request_id LIMIT {}, {rows} FORMAT {format}",
+                        piece * rows
+                    );
+                    let rows = self.statement(&sql, Vec::new()).await?;
+                    std::fs::write(file(folder, table, way, piece), rows)
+                        .map_err(Error::io("writing the rows to a file"))?;
+                }
             }
         }
         Ok(())
     }
 
     /// The fastest of some rounds, each into emptied tables.
-    pub async fn takes_files(self, folder: &Path, format: &str, rounds: usize) -> Result<Speed, Error> {
+    pub async fn takes_files(self, folder: &Path, (way, requests): (Way, u64), rounds: usize) -> Result<Speed, Error> {
         let mut best: Option<Speed> = None;
         for _ in 0..rounds {
-            let speed = self.round(folder, format).await?;
+            let speed = self.round(folder, way, way.pieces(requests)).await?;
             best = Some(best.filter(|best| best.time <= speed.time).unwrap_or(speed));
         }
         best.ok_or_else(|| Error::Setup("--rounds must be at least 1".to_owned()))
     }
 
-    async fn round(self, folder: &Path, format: &str) -> Result<Speed, Error> {
+    async fn round(self, folder: &Path, way: Way, pieces: u64) -> Result<Speed, Error> {
         for table in TABLES {
             self.statement(&format!("TRUNCATE TABLE {DATABASE}.{table}"), Vec::new()).await?;
         }
         let (begun, used) = (Instant::now(), self.process.used()?.cpu_us);
         let inserts = TABLES.iter().map(|table| async move {
-            let rows = std::fs::read(file(folder, table, format)).map_err(Error::io("reading the rows from a file"))?;
             let settings = "async_insert = 0, insert_deduplicate = 0";
-            let sql = format!("INSERT INTO {DATABASE}.{table} SETTINGS {settings} FORMAT {format}");
-            self.statement(&sql, rows).await.map(drop)
+            let sql = format!("INSERT INTO {DATABASE}.{table} SETTINGS {settings} FORMAT {}", way.format);
+            for piece in 0..pieces {
+                let rows = std::fs::read(file(folder, table, way, piece));
+                self.statement(&sql, rows.map_err(Error::io("reading the rows from a file"))?).await?;
+            }
+            Ok::<_, Error>(())
         });
         try_join_all(inserts).await?;
         Ok(Speed { time: begun.elapsed(), clickhouse_us: self.process.used()?.cpu_us.saturating_sub(used) })
     }
 }
 
-fn file(folder: &Path, table: &str, format: &str) -> PathBuf {
-    folder.join(format!("{table}.{format}"))
+impl Way {
+    /// Inserts a table.
+    fn pieces(self, rows: u64) -> u64 {
+        self.rows.map_or(1, |each| rows.div_ceil(each))
+    }
+
+    /// For the report.
+    pub fn title(self) -> String {
+        let all_at_once = format!("{} from files", self.format);
+        self.rows.map_or(all_at_once.clone(), |rows| format!("{all_at_once}, {rows} rows an insert"))
+    }
+}
+
+fn file(folder: &Path, table: &str, way: Way, piece: u64) -> PathBuf {
+    folder.join(format!("{table}.{}.{}.{piece}", way.format, way.rows.unwrap_or(0)))
 }
