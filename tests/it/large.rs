@@ -162,7 +162,7 @@ async fn single_bytes_are_as_good_as_whole_events() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_a_mebibyte_and_beyond_the_readers_bound_pass() {
-    let times = if full_sizes() { 64 } else { 6 };
+    let times = if full_sizes() { 64 } else { 24 };
     // The last of them is larger than any event that the gateway reads: it passes unread, and what follows is read.
     let sizes = [(MIB, times), (12 * MIB, 1)];
     let long = |format, (size, times): (u64, u64)| Long::new(format, &"y".repeat(size as usize), 1, times);
@@ -179,7 +179,8 @@ async fn events_of_a_mebibyte_and_beyond_the_readers_bound_pass() {
         join_all(reads.iter().map(|(format, long)| pipeline.read(*format, long, text))).await;
         let grown = pipeline.gateway.memory().peak_bytes - before;
         println!("4 streams with events of {} MiB: the gateway's memory grew by {} KiB", size.0 / MIB, grown / 1024);
-        // An event is put together from its chunks before it is read, up to 8 MiB.
-        assert!(grown < 4 * 3 * size.0.min(8 * MIB) + 16 * MIB, "the gateway's memory grew by {grown} bytes");
+        // An event is put together from its chunks before it is read, up to 8 MiB; the allocator keeps some of what threads
+        // have given back, on a busy machine more of it.
+        assert!(grown < 4 * 3 * size.0.min(8 * MIB) + 40 * MIB, "the gateway's memory grew by {grown} bytes");
     }
 }

@@ -143,7 +143,7 @@ impl Deployment {
                 process.start()?;
             }
             if began.elapsed() > READY_TIMEOUT {
-                return Err(Error::Silent { name: process.name(), ends });
+                return Err(Error::Silent { name: process.name(), ends, last_words: process.last_words() });
             }
             sleep(LOOK_EVERY).await;
         }

@@ -85,12 +85,14 @@ pub enum Error {
     #[error("cannot create the folder of the run: {0}")]
     Folder(io::Error),
     /// A part does not come back.
-    #[error("{name} does not answer any more; it ended {ends} times by itself")]
+    #[error("{name} does not answer any more; it ended {ends} times by itself, and said at last: {last_words}")]
     Silent {
         /// Which.
         name: &'static str,
         /// How often it ended while it was waited for.
         ends: u64,
+        /// The end of its log, which is gone with the run's folder.
+        last_words: String,
     },
     /// A disk could not be filled, emptied or wiped.
     #[error("cannot {what} the disk of {part}: {cause}")]

@@ -8,6 +8,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::stack::{Error, Spec};
 
+/// Bytes of a log that are quoted when a program does not come back.
+const LAST_WORDS: usize = 4_000;
+
 /// One program, running or not. Dropping it kills it; if we are killed, it is killed as well.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -24,6 +27,12 @@ impl Process {
     /// Its name, for messages.
     pub(super) fn name(&self) -> &'static str {
         self.spec.name
+    }
+
+    /// The end of what it has written to its log.
+    pub(super) fn last_words(&self) -> String {
+        let log = std::fs::read(&self.spec.log).unwrap_or_default();
+        String::from_utf8_lossy(log.get(log.len().saturating_sub(LAST_WORDS)..).unwrap_or_default()).into_owned()
     }
 
     /// Starts it. The thread that calls this must live as long as the child is to live.
@@ -82,5 +91,21 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_the_end_of_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let (name, program) = ("nobody", folder.path().join("none"));
+        let process = Process::new(Spec { name, program, arguments: Vec::new(), secret: None, log, remove: None });
+        assert_eq!(process.last_words(), "");
+        std::fs::write(&process.spec.log, "x".repeat(5_000) + "why it ends").unwrap();
+        assert!(process.last_words().ends_with("why it ends") && process.last_words().len() == LAST_WORDS);
     }
 }
