@@ -20,7 +20,9 @@ fn answer(received: &Received) -> Reply {
     let events = answers::events(Format::OpenaiChat, model(Format::OpenaiChat), TOKENS, &["one", "two", "three"]);
     match () {
         () if body.contains("the broken one") => {
-            Reply::steps(200, "text/event-stream", vec![Step::Send(events[..3].concat().into()), Step::Cut])
+            // HTTP/2 forgets what has come but was not read when the stream is reset: that would be an answer never begun.
+            let pause = Step::Pause(std::time::Duration::from_millis(500));
+            Reply::steps(200, "text/event-stream", vec![Step::Send(events[..3].concat().into()), pause, Step::Cut])
         }
         () if body.contains("\"stream\":true") => Reply::events(events),
         () => Reply::whole(200, "application/json", plain_body()),
