@@ -11,7 +11,7 @@ use super::fresh::within;
 const DAY_SECONDS: i64 = 86_400;
 const HOUR_SECONDS: i64 = 3_600;
 /// An hour is closed when this much has passed since its end: what comes later is late, and has its day checked again.
-const CLOSED_AFTER_SECONDS: i64 = 300;
+pub const CLOSED_AFTER_SECONDS: i64 = 300;
 
 /// What the tables of a family hold of each day, and what was last found there. Merging parts changes neither the highest
 /// block nor the mutation, so that a day is looked at again only if rows came or a rollup was replaced.

@@ -18,6 +18,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use self::note::{BackfillRow, SealRow};
 
+pub use self::days::CLOSED_AFTER_SECONDS;
 pub use self::pending::{Pending, pending};
 
 use std::time::{Duration, Instant};

@@ -6,10 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::stack::{Error, Spec};
-
-/// Bytes of a log that are quoted when a program does not come back.
-const LAST_WORDS: usize = 4_000;
+use crate::stack::{Error, Spec, tail};
 
 /// One program, running or not. Dropping it kills it; if we are killed, it is killed as well.
 #[derive(Debug)]
@@ -31,8 +28,7 @@ impl Process {
 
     /// The end of what it has written to its log.
     pub(super) fn last_words(&self) -> String {
-        let log = std::fs::read(&self.spec.log).unwrap_or_default();
-        String::from_utf8_lossy(log.get(log.len().saturating_sub(LAST_WORDS)..).unwrap_or_default()).into_owned()
+        tail(&self.spec.log)
     }
 
     /// Starts it. The thread that calls this must live as long as the child is to live.
@@ -104,8 +100,8 @@ mod tests {
         let log = folder.path().join("log");
         let (name, program) = ("nobody", folder.path().join("none"));
         let process = Process::new(Spec { name, program, arguments: Vec::new(), secret: None, log, remove: None });
-        assert_eq!(process.last_words(), "");
-        std::fs::write(&process.spec.log, "x".repeat(5_000) + "why it ends").unwrap();
-        assert!(process.last_words().ends_with("why it ends") && process.last_words().len() == LAST_WORDS);
+        assert!(process.last_words().contains("cannot be read"));
+        std::fs::write(&process.spec.log, "x".repeat(50_000) + "why it ends").unwrap();
+        assert!(process.last_words().ends_with("why it ends") && process.last_words().len() == 2_000);
     }
 }

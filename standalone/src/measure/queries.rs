@@ -47,9 +47,6 @@ const QUESTIONS: [Question; 14] = [
     ask("the newest failed requests of a client", "requests", 30, "&limit=50&client=marketing&outcome=failed"),
 ];
 
-/// A day is closed this long after its end, as the recorder has it that seals it.
-const CLOSED_AFTER_SECONDS: i64 = 300;
-
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -238,7 +235,7 @@ impl Reader {
         let answer = self.get("/v1/usage?interval=day&from=-3000d").await?;
         let rows = answer.get("rows").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let days: Vec<(i64, u64)> = rows.iter().filter_map(day).collect();
-        let closed = |end: i64| end + CLOSED_AFTER_SECONDS <= now.as_micros().div_euclid(1_000_000);
+        let closed = |end: i64| end + seal::CLOSED_AFTER_SECONDS <= now.as_micros().div_euclid(1_000_000);
         let requests = days.iter().filter(|(end, _)| closed(*end)).map(|(_, requests)| requests).sum();
         match days.iter().rfind(|(end, _)| closed(*end)) {
             Some((end, _)) => Ok((Day { seconds: *end }, requests)),

@@ -118,7 +118,7 @@ pub(super) fn create_folder(path: &Path) -> Result<(), Error> {
 }
 
 /// The end of a log, for a message.
-fn tail(log: &Path) -> String {
+pub fn tail(log: &Path) -> String {
     let read = || {
         let mut file = std::fs::File::open(log)?;
         let length = file.metadata()?.len();

@@ -7,7 +7,7 @@ pub(crate) mod warehouse;
 mod engines;
 mod services;
 
-pub use self::child::{Child, Spec};
+pub use self::child::{Child, Spec, tail};
 pub use self::engines::Engines;
 pub use self::nats::Nats;
 pub use self::ports::{ReservedPort, bind, free_address};
