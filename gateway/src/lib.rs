@@ -85,18 +85,27 @@ pub async fn run_following(
     let following = reload.map(|reload| tokio::spawn(reload::follow(reload, config, Arc::clone(&current))));
 
     let connections = server::serve(listeners.clients, Arc::clone(&current), shutdown).await;
-    following.inspect(JoinHandle::abort);
+    if let Some(following) = following {
+        end(following).await;
+    }
     current.get().finish_requests(grace).await;
-    limits.abort();
-    spending.abort();
+    end(limits).await;
+    end(spending).await;
     peers::keep_limits(&current.get(), Vec::new()).await;
     // All requests are settled; their last bytes need a moment to leave.
     connections.finish(Duration::from_secs(2)).await;
     shipping.cancel();
     shipper.finished().await;
-    health.abort();
-    sharing.abort();
-    syncing.abort();
-    ops.abort();
+    for task in [health, sharing, syncing, ops] {
+        end(task).await;
+    }
     Ok(())
+}
+
+/// Aborts a task and waits until it has let go of what it holds: whoever opens the ledger next, in this process too, must
+/// find it unlocked.
+async fn end<T>(task: JoinHandle<T>) {
+    task.abort();
+    // It ends as aborted, or had ended before; there is nothing to do about either.
+    let _ended = task.await;
 }
