@@ -205,7 +205,7 @@ fn read(
             is_usage_only = seen == Seen::UsageOnly;
         }
         Dialect::OpenaiResponses => *is_ended |= openai_responses::stream::read(event, reading, likeness),
-        Dialect::Gemini => gemini::stream::read(event, reading),
+        Dialect::Gemini => gemini::stream::read(event, reading, likeness),
     }
     reading.release_sample();
     is_usage_only

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{error, response, usage};
 use crate::formats::failure;
 use crate::formats::json::{self, Object};
-use crate::formats::likeness::{Likeness, Part};
+use crate::formats::likeness::{Likeness, Part, Told};
 use crate::formats::reading::Reading;
 use crate::formats::scan::Members;
 use crate::upstream::sse::{Event, Kind};
@@ -109,7 +109,7 @@ fn read_delta(event: &Event<'_>, reading: &mut Reading, likeness: &mut Likeness)
             Part::Other => reading.add_other(spelt.unwrap_or_default()),
         };
         if let Some(spelt) = spelt {
-            likeness.learn((event.name, event.data), part, spelt);
+            likeness.learn(event.name, event.data, Told { part, said: spelt, usage: None });
         }
         is_empty_string = !member.is_nonempty_string();
         break;

@@ -1,17 +1,19 @@
 //! A streamGenerateContent stream. Every chunk is a whole small answer, and most carry usage.
 //!
 //! There is no end marker: `finishReason` completes the answer, and more content may follow it all the same. A chunk in
-//! the middle, one piece of text and a count that the next chunk replaces, is glanced at; every other one is decoded.
+//! the middle, one piece of text and a count that the next chunk replaces, is glanced at, and its likes are told by it;
+//! every other one is decoded. Of their counts only the last is, when somebody asks.
 
 use super::response;
 use crate::formats::failure;
 use crate::formats::json::{self, Object};
+use crate::formats::likeness::{Likeness, Part, Told};
 use crate::formats::reading::Reading;
 use crate::formats::scan::{Members, object_length};
 use crate::upstream::sse::{Event, Kind};
 
 /// Reads one event.
-pub(crate) fn read(event: &Event<'_>, reading: &mut Reading) {
+pub(crate) fn read(event: &Event<'_>, reading: &mut Reading, likeness: &mut Likeness) {
     if event.kind != Kind::Data {
         return failure::read_outside_data(event, reading, response::read);
     }
@@ -25,7 +27,11 @@ pub(crate) fn read(event: &Event<'_>, reading: &mut Reading) {
     // Until the model and the counts are known once, there is something to learn from every chunk.
     let is_settled = reading.model_reported.is_some() && reading.usage.output.unwrap_or(0) > 0;
     match Glance::at(data).filter(|_| is_settled) {
-        Some(glance) => glance.apply(reading),
+        Some(glance) => {
+            let told = glance.told();
+            likeness.learn(event.name, event.data, told);
+            told.apply(reading);
+        }
         None => decode(data, reading),
     }
 }
@@ -47,7 +53,7 @@ struct Glance<'a> {
     text: &'a [u8],
     is_thought: bool,
     /// Its usage object, verbatim.
-    usage: Option<&'a str>,
+    usage: Option<&'a [u8]>,
 }
 
 impl<'a> Glance<'a> {
@@ -60,7 +66,7 @@ impl<'a> Glance<'a> {
             match (member.depth, member.key) {
                 (1, b"usageMetadata") => {
                     let length = object_length(member.rest).filter(|_| member.rest.starts_with(b"{"))?;
-                    glance.usage = Some(std::str::from_utf8(member.rest.get(..length)?).ok()?);
+                    glance.usage = Some(member.rest.get(..length).filter(|usage| std::str::from_utf8(usage).is_ok())?);
                 }
                 // candidates[0].content.parts[0]
                 (6, b"text") => {
@@ -82,13 +88,8 @@ impl<'a> Glance<'a> {
         (texts == 1).then_some(glance)
     }
 
-    fn apply(self, reading: &mut Reading) {
-        reading.has_content |= if self.is_thought { reading.add_other(self.text) } else { reading.add_text(self.text) };
-        if let Some(usage) = self.usage {
-            let verbatim = reading.raw_usage.get_or_insert_default();
-            verbatim.clear();
-            verbatim.push_str(usage);
-            reading.usage_is_behind = true;
-        }
+    fn told(self) -> Told<'a> {
+        let part = if self.is_thought { Part::Other } else { Part::Text };
+        Told { part, said: self.text, usage: self.usage }
     }
 }

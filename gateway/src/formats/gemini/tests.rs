@@ -86,6 +86,31 @@ fn both_forms_of_stream_are_read() {
 }
 
 #[test]
+fn wherever_a_stream_of_like_events_is_cut_its_last_counts_are_known() {
+    let chunk = |text: &str, thoughts: bool, count: u32| {
+        let thought = if thoughts { r#""thought":true,"# } else { "" };
+        format!(
+            r#"{{"candidates":[{{"content":{{"parts":[{{{thought}"text":"{text}"}}],"role":"model"}},"index":0}}],"usageMetadata":{{"promptTokenCount":9,"candidatesTokenCount":{count},"totalTokenCount":{total}}},"modelVersion":"m","responseId":"r"}}"#,
+            total = 9 + count
+        )
+    };
+    let chunks: Vec<String> = (1..40).map(|n| chunk(&"x".repeat(n), (10..20).contains(&n), n as u32 * 3)).collect();
+    for end in 1..chunks.len() {
+        let said: Vec<&str> = chunks.iter().take(end).map(String::as_str).collect();
+        for body in [sse(&said), array(&said)] {
+            let mut reader = StreamReader::new(Format::Gemini, false);
+            reader.push(body.into());
+            let reading = reader.reading();
+            assert_eq!((reading.usage().input, reading.usage().output), (Some(9), Some(end as u64 * 3)));
+            assert!(reading.raw_usage.as_ref().unwrap().ends_with(&format!("\"totalTokenCount\":{}}}", 9 + end * 3)));
+            let chars = |thoughts| (1..=end).filter(|n| (10..20).contains(n) == thoughts).sum::<usize>() as u64;
+            assert_eq!((reading.text_chars, reading.other_chars), (chars(false), chars(true)));
+            assert!(!reading.completed && reading.usage_is_final && reading.unreadable_events == 0);
+        }
+    }
+}
+
+#[test]
 fn an_array_ends_where_it_is_closed_and_an_event_stream_has_no_end() {
     let ended = |stream: String| relay(Format::Gemini, false, &stream.into(), &[4]).1.is_ended();
     assert!(ended(array(&[TEXT, END])) && ended(format!(" \n{}", array(&[TEXT]))));

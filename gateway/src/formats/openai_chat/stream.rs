@@ -6,7 +6,7 @@ use super::{error, response};
 use crate::estimate::Sample;
 use crate::formats::failure;
 use crate::formats::json::{self, Object};
-use crate::formats::likeness::{Likeness, Part};
+use crate::formats::likeness::{Likeness, Part, Told};
 use crate::formats::reading::Reading;
 use crate::formats::scan::{Key, Member, Members, string_chars, values};
 use crate::upstream::sse::{Event, Kind};
@@ -47,7 +47,7 @@ pub(crate) fn read(event: &Event<'_>, reading: &mut Reading, likeness: &mut Like
     reading.other_chars += glance.other_chars;
     reading.has_content |= glance.has_content;
     if let (Some((part, said)), 1) = (glance.said, glance.strings) {
-        likeness.learn((event.name, event.data), part, said);
+        likeness.learn(event.name, event.data, Told { part, said, usage: None });
     }
     Seen::Chunk
 }

@@ -3,7 +3,7 @@
 use super::{error, response};
 use crate::formats::failure;
 use crate::formats::json::{self, Object};
-use crate::formats::likeness::{Likeness, Part};
+use crate::formats::likeness::{Likeness, Part, Told};
 use crate::formats::reading::Reading;
 use crate::formats::scan::{Member, Members};
 use crate::upstream::sse::{Event, Kind};
@@ -71,7 +71,7 @@ fn read_delta(kind: &[u8], event: &Event<'_>, reading: &mut Reading, likeness: &
         Part::Text => reading.add_text(spelt),
         Part::Other => reading.add_other(spelt),
     };
-    likeness.learn((event.name, event.data), part, spelt);
+    likeness.learn(event.name, event.data, Told { part, said: spelt, usage: None });
 }
 
 /// A message and a reasoning item start empty; any other item (a call, a search) is content from its start.
