@@ -4,6 +4,7 @@
 //! sent to it, and another candidate can still answer.
 
 use std::collections::VecDeque;
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
@@ -78,15 +79,20 @@ pub(super) async fn attempt(call: &Call<'_>, event: &mut Candidate) -> Result<An
 async fn exchange(call: &Call<'_>, event: &mut Candidate, started: Instant) -> Result<Answer, Failure> {
     let (request, hides_usage) = build(call)?;
     let patience = call.patience.map_or(call.deadline, |patience| (started + patience).min(call.deadline));
-    let begun = async {
-        let response = call.app.http.send(request).await.map_err(|error| Failure::unreachable(&error))?;
-        event.headers_ms = Some(millis(started.elapsed()));
-        event.status = Some(response.status().as_u16());
-        Arrived::begun(response).await
+    let arrived = {
+        let begun = pin!(async {
+            let response = call.app.http.send(request).await.map_err(|error| Failure::unreachable(&error))?;
+            event.headers_ms = Some(millis(started.elapsed()));
+            event.status = Some(response.status().as_u16());
+            Arrived::begun(response).await
+        });
+        within(call, patience, begun).await?
     };
-    let arrived = within(call, patience, begun).await?;
     let limit = if call.routed.peeked.stream { patience } else { call.deadline };
-    let answer = within(call, limit, read(call, event, arrived, hides_usage)).await?;
+    let answer = {
+        let reading = pin!(read(call, event, arrived, hides_usage));
+        within(call, limit, reading).await?
+    };
     event.first_content_ms = Some(millis(started.elapsed()));
     Ok(answer)
 }
@@ -107,11 +113,11 @@ async fn read(call: &Call<'_>, event: &mut Candidate, arrived: Arrived, hides_us
     answer.map_err(|failure| Failure { status: Some(status), ..failure })
 }
 
-/// The same, unless its time is up before.
+/// The same, unless its time is up before. The work stays where it is: it is large, and every hand would copy it.
 async fn within<T>(
     call: &Call<'_>,
     limit: Instant,
-    work: impl Future<Output = Result<T, Failure>>,
+    work: Pin<&mut impl Future<Output = Result<T, Failure>>>,
 ) -> Result<T, Failure> {
     tokio::time::timeout_at(limit.into(), work).await.unwrap_or_else(|_| {
         let (class, waited) = match call.patience {

@@ -19,7 +19,7 @@ use crate::limits::{Ask, Refused};
 /// Bytes of a body for one token of its prompt: JSON around it included, and more often too few than too many.
 const BYTES_PER_TOKEN: u64 = 4;
 
-pub(super) fn limit(app: &App, ticket: &mut Ticket, mut routed: Routed) -> Result<Routed, Rejection> {
+pub(super) fn limit(app: &App, ticket: &mut Ticket, mut routed: Box<Routed>) -> Result<Box<Routed>, Rejection> {
     let limits = &app.limits;
     if !limits.limits(routed.client) {
         return Ok(routed);

@@ -65,7 +65,7 @@ pub(crate) async fn handle(app: Arc<App>, route: Route, request: Request<Body>) 
 }
 
 /// The stages before anything is sent upstream.
-async fn admit(app: &App, ticket: &mut Ticket, route: Route, request: Request<Body>) -> Result<Routed, Rejection> {
+async fn admit(app: &App, ticket: &mut Ticket, route: Route, request: Request<Body>) -> Result<Box<Routed>, Rejection> {
     let accepted = accept::accept(ticket, route, request)?;
     let authenticated = authenticate::authenticate(app, ticket, accepted)?;
     let received = receive::receive(app, ticket, authenticated).await?;
@@ -75,7 +75,7 @@ async fn admit(app: &App, ticket: &mut Ticket, route: Route, request: Request<Bo
 
 /// The stages from the first attempt on. They outlive the client's connection: what a provider bills is recorded even if
 /// nobody waits for it any more.
-async fn answer(app: Arc<App>, ticket: Ticket, routed: Routed) -> Response<Body> {
+async fn answer(app: Arc<App>, ticket: Box<Ticket>, routed: Box<Routed>) -> Response<Body> {
     let (format, id, tasks) = (ticket.format(), ticket.id(), app.requests.clone());
     let gone = CancellationToken::new();
     let stages = run(app, ticket, routed, gone.clone());
@@ -95,7 +95,7 @@ enum Ended {
 }
 
 /// A response that nobody takes is dropped; a relay among them then drains its upstream.
-async fn run(app: Arc<App>, mut ticket: Ticket, routed: Routed, gone: CancellationToken) -> Response<Body> {
+async fn run(app: Arc<App>, mut ticket: Box<Ticket>, routed: Box<Routed>, gone: CancellationToken) -> Response<Body> {
     let left_out = considered::left_out(&ticket, routed.line.fit.len(), routed.left_out());
     if let Err(unwritten) = ticket.open(routed.request_bytes(), &left_out) {
         return rejection::reject(ticket, Rejection::unaccountable(&unwritten.to_string()));

@@ -48,8 +48,9 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    pub(crate) fn new(app: &Arc<App>, format: Format) -> Self {
-        Self {
+    /// In a box, because a request goes through many hands.
+    pub(crate) fn new(app: &Arc<App>, format: Format) -> Box<Self> {
+        Box::new(Self {
             app: Arc::clone(app),
             id: Uuid::now_v7(),
             started: Instant::now(),
@@ -64,7 +65,7 @@ impl Ticket {
             opened: false,
             settled: false,
             _running: app.requests.token(),
-        }
+        })
     }
 
     pub(crate) fn id(&self) -> Uuid {
@@ -202,17 +203,17 @@ impl Ticket {
     }
 
     /// Ends the request: writes its terminal event. Call before the bytes that complete the answer are forwarded.
-    pub(crate) fn settle(mut self, outcome: Outcome, error: Option<ErrorNote>) {
+    pub(crate) fn settle(mut self: Box<Self>, outcome: Outcome, error: Option<ErrorNote>) {
         self.end(outcome, error);
     }
 
     /// Ends what was no request to a provider: nothing to account for.
-    pub(crate) fn dismiss(mut self) {
+    pub(crate) fn dismiss(mut self: Box<Self>) {
         self.settled = true;
     }
 
     /// Ends the request without an event: it was never let in, and the flood bound is reached.
-    pub(crate) fn discard(mut self) {
+    pub(crate) fn discard(mut self: Box<Self>) {
         self.settled = true;
         self.app.metrics.request_ended(&self.receipt, self.opened);
     }

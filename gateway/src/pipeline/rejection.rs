@@ -73,7 +73,7 @@ pub(crate) fn status(class: ErrorClass) -> StatusCode {
 }
 
 /// Settles a request that was turned away, and answers it.
-pub(super) fn reject(mut ticket: Ticket, rejection: Rejection) -> Response<Body> {
+pub(super) fn reject(mut ticket: Box<Ticket>, rejection: Rejection) -> Response<Body> {
     let mut response = answer(&mut ticket, rejection.class, &rejection.message);
     if let Some(allow) = rejection.allow {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));

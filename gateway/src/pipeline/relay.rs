@@ -36,7 +36,7 @@ use crate::upstream::body::{Body as UpstreamBody, join};
 use crate::upstream::burst::Burst;
 
 /// Answers with what is here whole. `left`: the client has gone already.
-pub(super) fn whole(mut ticket: Ticket, whole: Box<Whole>, left: bool) -> Response<Body> {
+pub(super) fn whole(mut ticket: Box<Ticket>, whole: Box<Whole>, left: bool) -> Response<Body> {
     let Whole { status, headers, body, reading } = *whole;
     ticket.conclude(&reading);
     let mut response = respond(&mut ticket, status, &headers);
@@ -58,7 +58,7 @@ pub(super) fn whole(mut ticket: Ticket, whole: Box<Whole>, left: bool) -> Respon
 }
 
 /// Answers a request that no candidate could answer: with the provider's own error where there is one, else with ours.
-pub(super) fn fail(mut ticket: Ticket, failure: Failure, left: bool) -> Response<Body> {
+pub(super) fn fail(mut ticket: Box<Ticket>, failure: Failure, left: bool) -> Response<Body> {
     let note = failure.note();
     if let Some(reading) = &failure.reading {
         account::apply(&mut ticket.receipt, reading);
@@ -125,7 +125,7 @@ const TAIL_TIME: Duration = Duration::from_millis(500);
 
 /// A stream that is not over.
 struct Live {
-    ticket: Ticket,
+    ticket: Box<Ticket>,
     reader: StreamReader,
     upstream: UpstreamBody,
     idle: Duration,
@@ -135,7 +135,7 @@ struct Live {
 
 impl Relay {
     /// Answers with a stream whose first content is there.
-    pub(super) async fn start(app: &Arc<App>, mut ticket: Ticket, opened: Box<Opened>) -> Response<Body> {
+    pub(super) async fn start(app: &Arc<App>, mut ticket: Box<Ticket>, opened: Box<Opened>) -> Response<Body> {
         let Opened { status, headers, held, reader, upstream } = *opened;
         let mut response = respond(&mut ticket, status, &headers);
         let headers = response.headers_mut();

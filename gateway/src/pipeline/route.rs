@@ -57,7 +57,7 @@ impl Routed {
     }
 }
 
-pub(super) fn route(app: &App, ticket: &mut Ticket, request: Received<'_>) -> Result<Routed, Rejection> {
+pub(super) fn route(app: &App, ticket: &mut Ticket, request: Received<'_>) -> Result<Box<Routed>, Rejection> {
     let Received { caller, headers, query, body, peeked } = request;
     let format = ticket.format();
     let Some(listed) = app.catalog.find(&peeked.model, format) else {
@@ -89,7 +89,7 @@ pub(super) fn route(app: &App, ticket: &mut Ticket, request: Received<'_>) -> Re
         let message = format!("no provider of {:?} speaks this API: call it in its own format", listed.model);
         return Err(Rejection::new(ErrorClass::NoCandidate, message));
     }
-    let routed = Routed { client: caller.id, headers, query, body, peeked, format, listed, line };
+    let routed = Box::new(Routed { client: caller.id, headers, query, body, peeked, format, listed, line });
     turn.stands_at(routed.candidates().position(|candidate| turn.held() == Some(candidate.seed)));
     // Counting tokens reads no prompt into a cache.
     ticket.turn = Some(turn).filter(|_: &Turn| ticket.receipt.operation == Operation::Generate);
