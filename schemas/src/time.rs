@@ -66,24 +66,16 @@ impl Timestamp {
         let micros = self.0.clamp(YEAR_0, YEAR_10000 - 1);
         let (days, rest) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
         let (year, month, day) = civil(days);
-        let (second, micro) = (rest / 1_000_000, rest % 1_000_000);
-        let mut text = *b"0000-00-00T00:00:00.000000Z";
-        let numbers = [
-            (0, 4, year),
-            (5, 2, month),
-            (8, 2, day),
-            (11, 2, second / 3600),
-            (14, 2, second / 60 % 60),
-            (17, 2, second % 60),
-            (20, 6, micro),
-        ];
-        for (at, width, mut number) in numbers {
-            for digit in text.iter_mut().skip(at).take(width).rev() {
-                *digit = b'0' + (number % 10) as u8;
-                number /= 10;
-            }
-        }
-        text
+        let (second, micro) = ((rest / 1_000_000) as u32, (rest % 1_000_000) as u32);
+        let pair = |number: u32| [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        let (year, month, day) = (year as u32, month as u32, day as u32);
+        let ([y0, y1], [y2, y3], [m0, m1], [d0, d1]) = (pair(year / 100), pair(year % 100), pair(month), pair(day));
+        let ([h0, h1], [n0, n1], [s0, s1]) = (pair(second / 3600), pair(second / 60 % 60), pair(second % 60));
+        let ([u0, u1], [u2, u3], [u4, u5]) = (pair(micro / 10_000), pair(micro / 100 % 100), pair(micro % 100));
+        [
+            y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1, b'.', u0, u1, u2, u3,
+            u4, u5, b'Z',
+        ]
     }
 
     /// Reads what [`Self::to_text`] writes, for the same reason by hand. `None` is for a general reader: another spelling,

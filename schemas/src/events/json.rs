@@ -21,6 +21,10 @@ pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text.as_bytes();
+    if plain_length(rest) == rest.len() {
+        out.extend_from_slice(rest);
+        return out.push(b'"');
+    }
     loop {
         let (plain, special) = rest.split_at(plain_length(rest));
         out.extend_from_slice(plain);
@@ -37,14 +41,21 @@ fn plain_length(text: &[u8]) -> usize {
     const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
     // The top bit of each byte that is zero; of bytes above a zero one too, which costs a closer look and nothing else.
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
-    let mut at = 0;
-    for word in text.as_chunks::<8>().0 {
+    let is_special = |word: &[u8; 8]| {
         let word = u64::from_ne_bytes(*word);
         let controls = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
-        if controls | zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\'))) != 0 {
+        controls | zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\'))) != 0
+    };
+    let mut at = 0;
+    for word in text.as_chunks::<8>().0 {
+        if is_special(word) {
             break;
         }
         at += 8;
+    }
+    // What is left of it, with some of what has been looked at.
+    if at + 8 > text.len() && text.last_chunk().is_some_and(|word| !is_special(word)) {
+        return text.len();
     }
     let is_plain = |byte: &&u8| **byte >= b' ' && **byte != b'"' && **byte != b'\\';
     at + text.get(at..).unwrap_or_default().iter().take_while(is_plain).count()
@@ -306,8 +317,7 @@ impl SerializeStruct for Open<'_> {
     type Error = Error;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
-        self.separate();
-        self.out.push(b'"');
+        self.out.extend_from_slice(if std::mem::take(&mut self.is_empty) { b"\"" } else { b",\"" });
         self.out.extend_from_slice(key.as_bytes());
         self.out.extend_from_slice(b"\":");
         value.serialize(Writer(self.out))
