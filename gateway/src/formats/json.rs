@@ -9,34 +9,69 @@ use memchr::memchr;
 use serde::de::{Error, IgnoredAny};
 
 use super::syntax::Syntax;
+use super::tree::Inside;
 
 /// A value as it is spelt, without white space around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Raw<'a>(&'a str);
+pub(super) struct Raw<'a> {
+    text: &'a str,
+    /// What is inside it, where that has been found already.
+    inside: Option<Inside<'a>>,
+}
 
 impl<'a> Raw<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, inside: None }
+    }
+
+    pub(super) fn within(text: &'a str, inside: Inside<'a>) -> Self {
+        Self { text, inside: Some(inside) }
+    }
+
     /// Its text.
     pub(super) fn get(self) -> &'a str {
-        self.0
+        self.text
+    }
+
+    /// The object that it is.
+    pub(super) fn object(self) -> Option<Object<'a>> {
+        if !self.text.starts_with('{') {
+            return None;
+        }
+        self.inside.map_or_else(|| Object::parse(self.text).ok(), |inside| Some(Object(Found::Before(inside))))
     }
 }
 
 /// A member of an object.
 #[derive(Clone, Copy, Debug)]
-struct Member<'a> {
+pub(super) struct Member<'a> {
     /// Its name as it is spelt between its quotes.
-    name: &'a str,
-    value: Raw<'a>,
+    pub(super) name: &'a str,
+    pub(super) value: Raw<'a>,
 }
 
 /// The members of a JSON object, in order, borrowed from its text.
 #[derive(Debug, Default)]
-pub(super) struct Object<'a>(Vec<Member<'a>>);
+pub(super) struct Object<'a>(Found<'a>);
+
+#[derive(Debug)]
+enum Found<'a> {
+    /// In a walk over this object alone.
+    Here(Vec<Member<'a>>),
+    /// In a walk over a text that it is part of.
+    Before(Inside<'a>),
+}
+
+impl Default for Found<'_> {
+    fn default() -> Self {
+        Self::Here(Vec::new())
+    }
+}
 
 impl<'a> Object<'a> {
     /// Reads the top level of a JSON object; white space around it is allowed.
     pub(super) fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
-        members(text).map(Self).ok_or_else(|| why_not(text))
+        members(text).map(|members| Self(Found::Here(members))).ok_or_else(|| why_not(text))
     }
 
     /// The same for bytes, which must be UTF-8.
@@ -44,14 +79,32 @@ impl<'a> Object<'a> {
         Self::parse(std::str::from_utf8(bytes).map_err(|_| serde_json::Error::custom("it is not UTF-8"))?)
     }
 
+    /// All members, in order of appearance.
+    pub(super) fn members<'s>(&'s self) -> impl Iterator<Item = Member<'a>> + use<'s, 'a> {
+        let (here, before) = match &self.0 {
+            Found::Here(members) => (members.as_slice(), None),
+            Found::Before(inside) => (&[][..], Some(*inside)),
+        };
+        here.iter().copied().chain(before.into_iter().flat_map(Inside::members))
+    }
+
     /// Every value of a key, in order of appearance, `null` included.
-    pub(super) fn all<'s>(&'s self, key: &'s str) -> impl DoubleEndedIterator<Item = Raw<'a>> + 's {
-        self.0.iter().filter(move |member| is_key(member.name, key)).map(|member| member.value)
+    pub(super) fn all<'s>(&'s self, key: &'s str) -> impl Iterator<Item = Raw<'a>> + 's {
+        self.members().filter(move |member| is_key(member.name.as_bytes(), key)).map(|member| member.value)
+    }
+
+    /// The last value of a key, `null` included.
+    pub(super) fn last(&self, key: &str) -> Option<Raw<'a>> {
+        let member = match &self.0 {
+            Found::Here(members) => members.iter().rfind(|member| is_key(member.name.as_bytes(), key)).copied(),
+            Found::Before(inside) => return inside.last(|name| is_key(name, key)),
+        };
+        member.map(|member| member.value)
     }
 
     /// The value of a key; the last one counts, and `null` is none.
     pub(super) fn get(&self, key: &str) -> Option<Raw<'a>> {
-        self.all(key).next_back().filter(|value| value.get() != "null")
+        self.last(key).filter(|value| value.get() != "null")
     }
 
     /// A string's value.
@@ -75,7 +128,7 @@ impl<'a> Object<'a> {
 
     /// An object.
     pub(super) fn object(&self, key: &str) -> Option<Object<'a>> {
-        Some(self.get(key)?.get()).filter(|text| text.starts_with('{')).and_then(|text| Self::parse(text).ok())
+        self.get(key)?.object()
     }
 
     /// The elements of an array; empty when there is no array.
@@ -85,7 +138,7 @@ impl<'a> Object<'a> {
 
     /// Whether there is no member at all.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.members().next().is_none()
     }
 }
 
@@ -98,7 +151,7 @@ fn members(text: &str) -> Option<Vec<Member<'_>>> {
         let name_end = syntax.string_end(at)?;
         let value = syntax.after_key(name_end)?;
         let end = syntax.value_end(value)?;
-        Some((Member { name: text.get(at + 1..name_end - 1)?, value: Raw(text.get(value..end)?) }, end))
+        Some((Member { name: text.get(at + 1..name_end - 1)?, value: Raw::new(text.get(value..end)?) }, end))
     })
 }
 
@@ -148,14 +201,18 @@ pub(super) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
 
 /// The elements of an array; empty when the value is none.
 pub(super) fn elements(value: Raw<'_>) -> Vec<Raw<'_>> {
-    array(value.get()).unwrap_or_default()
+    match value.inside {
+        Some(inside) if value.text.starts_with('[') => inside.members().map(|member| member.value).collect(),
+        Some(_) => Vec::new(),
+        None => array(value.get()).unwrap_or_default(),
+    }
 }
 
 /// The elements of the array that a text is; `None` when it is none. White space around it is allowed.
 pub(super) fn array(text: &str) -> Option<Vec<Raw<'_>>> {
     items(text, *b"[]", |syntax, at| {
         let end = syntax.value_end(at)?;
-        Some((Raw(text.get(at..end)?), end))
+        Some((Raw::new(text.get(at..end)?), end))
     })
 }
 
@@ -190,14 +247,16 @@ pub(super) fn count(value: Raw<'_>) -> Option<u64> {
     (number >= 0.0 && number.fract() == 0.0 && number < 9_007_199_254_740_992.0).then_some(number as u64)
 }
 
-fn is_key(name: &str, key: &str) -> bool {
-    // A name with escapes is longer than what it stands for.
-    name == key || (name.len() > key.len() && memchr(b'\\', name.as_bytes()).is_some() && unescaped(name, key))
+fn is_key(name: &[u8], key: &str) -> bool {
+    // A name with escapes is longer than what it stands for, and begins with an escape or as that does.
+    let may_be = || name.len() > key.len() && (name.first() == Some(&b'\\') || name.first() == key.as_bytes().first());
+    name == key.as_bytes() || (may_be() && memchr(b'\\', name).is_some() && unescaped(name, key))
 }
 
 #[cold]
-fn unescaped(name: &str, key: &str) -> bool {
-    text(Raw(&format!("\"{name}\""))).is_some_and(|name| name == key)
+fn unescaped(name: &[u8], key: &str) -> bool {
+    let quoted = format!("\"{}\"", lossy(name));
+    text(Raw::new(&quoted)).is_some_and(|name| name == key)
 }
 
 /// JSON strings as bytes: serde_json lets lone surrogates through to those who ask for bytes.
@@ -235,6 +294,7 @@ mod wtf8 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tree::Tree;
     use super::*;
 
     #[test]
@@ -243,6 +303,12 @@ mod tests {
         let object = Object::parse(text).unwrap();
         assert_eq!(object.count("a"), Some(2));
         assert_eq!(object.text("b").unwrap(), "x\n");
+        for name in ["bell", r"\u0062ell", r"be\u006cl", r"b\u0065l\u006c"] {
+            let (text, other) = (format!("{{\"{name}\":1}}"), format!("{{\"{name}s\":1}}"));
+            assert_eq!(Object::parse(&text).unwrap().count("bell"), Some(1), "{name}");
+            assert!(Object::parse(&other).unwrap().get("bell").is_none());
+            assert_eq!(Tree::of(&text).object(&text).unwrap().count("bell"), Some(1), "{name}");
+        }
         assert!(object.get("n").is_none() && object.count("neg").is_none() && object.text("a").is_none());
         assert!(object.text("s").unwrap().ends_with('!'));
         assert_eq!(object.object("o").unwrap().boolean("k"), Some(true));

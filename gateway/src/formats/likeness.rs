@@ -115,7 +115,9 @@ impl Likeness {
             let Some(place) = place_in(data, value) else { continue };
             let is_counted = usage.as_ref().is_some_and(|usage| usage.contains(&place.start));
             let kind = match inside {
-                Some(inside) if inside.as_ptr() == told.said.as_ptr() && inside.len() == told.said.len() => Inside::Said,
+                Some(inside) if inside.as_ptr() == told.said.as_ptr() && inside.len() == told.said.len() => {
+                    Inside::Said
+                }
                 Some(_) if VARYING.contains(&member.key) => Inside::String,
                 None if VARYING.contains(&member.key) => Inside::Number,
                 None if is_counted && !place.is_empty() => Inside::Count,
@@ -230,7 +232,9 @@ mod tests {
             let like = learned.replace('*', last).replace("\"a\"", r#""longer \" text""#);
             assert!(likeness.read(b"", like.as_bytes(), &mut reading), "{like}");
             assert_eq!((reading.raw_usage.as_deref(), reading.text_chars), (Some(last), 13), "{like}");
-            for (from, to) in [("3}", "4}"), ("\"x\"", "\"y\""), (":7", ":"), (":7", ":-7"), (":7", ":7.5"), ("{}", "[]")] {
+            for (from, to) in
+                [("3}", "4}"), ("\"x\"", "\"y\""), (":7", ":"), (":7", ":-7"), (":7", ":7.5"), ("{}", "[]")]
+            {
                 let other = event.replace(from, to);
                 assert!(other == event || !likeness.read(b"", other.as_bytes(), &mut reading), "{other}");
             }

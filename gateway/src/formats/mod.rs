@@ -17,6 +17,7 @@ mod reading;
 mod likeness;
 mod stream;
 mod syntax;
+mod tree;
 mod own_error;
 mod models;
 mod limits;

@@ -142,7 +142,7 @@ fn value_end(text: &[u8]) -> Option<usize> {
 }
 
 /// JSON values of all kinds.
-fn values() -> impl Strategy<Value = Value> {
+pub(super) fn values() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

@@ -3,7 +3,10 @@
 //! A body is walked over once for its members and once for each object inside that is looked into; strings, which are
 //! most of it, are crossed many bytes at a time. Nothing recurses: a body of brackets is a client's to send.
 
+use std::ops::Range;
+
 use super::scan::string_length;
+use super::tree::Walk;
 
 /// Depth that is followed here. What is deeper is left to serde_json, which keeps a list of it.
 const DEPTH_MAX: u32 = 64;
@@ -89,6 +92,61 @@ impl<'a> Syntax<'a> {
                 }
             }
         }
+    }
+
+    /// Walks over a value and all that is inside it, as [`Self::value_end`] does, and tells `walk` of each value. `None` if
+    /// it is no JSON, or deeper than is followed.
+    pub(super) fn walk(&self, begins: usize, walk: &mut Walk) -> Option<usize> {
+        let (mut at, mut name, mut open, mut depth) = (begins, 0..0, 0_u64, 0_u32);
+        loop {
+            let byte = *self.json.get(at)?;
+            walk.begin(name.clone(), at);
+            at = match byte {
+                b'"' => self.string_end(at)?,
+                b'{' | b'[' => {
+                    let is_object = byte == b'{';
+                    let (first, place) = self.next(at + 1)?;
+                    if first != byte + 2 {
+                        if depth == DEPTH_MAX {
+                            return None;
+                        }
+                        walk.enter();
+                        (open, depth) = (open << 1 | u64::from(is_object), depth + 1);
+                        (name, at) = self.item(is_object, first, place)?;
+                        continue;
+                    }
+                    place + 1
+                }
+                _ => at + scalar_length(self.json.get(at..)?)?,
+            };
+            walk.end(at);
+            loop {
+                if depth == 0 {
+                    return Some(at);
+                }
+                let (byte, place) = self.next(at)?;
+                let is_object = open & 1 == 1;
+                match (byte, is_object) {
+                    (b',', _) => {
+                        let (first, place) = self.next(place + 1)?;
+                        (name, at) = self.item(is_object, first, place)?;
+                        break;
+                    }
+                    (b'}', true) | (b']', false) => (at, open, depth) = (place + 1, open >> 1, depth - 1),
+                    _ => return None,
+                }
+                walk.leave(at);
+            }
+        }
+    }
+
+    /// Where the next item of a container has its name and where it begins, given its first byte.
+    fn item(&self, is_object: bool, first: u8, at: usize) -> Option<(Range<usize>, usize)> {
+        if !is_object {
+            return Some((0..0, at));
+        }
+        let end = Some(at).filter(|_| first == b'"').and_then(|at| self.string_end(at))?;
+        Some((at + 1..end - 1, self.after_key(end)?))
     }
 
     /// Crosses a key and its colon.

@@ -2,15 +2,17 @@
 
 use super::{error, usage};
 use crate::formats::failure;
-use crate::formats::json::{self, Object, Raw};
+use crate::formats::json::{self, Raw};
 use crate::formats::reading::Reading;
+use crate::formats::tree::Tree;
 
 pub(crate) fn read(body: &[u8]) -> Reading {
     let text = failure::body_text(body);
-    let Ok(message) = Object::parse(&text) else { return Reading::invalid(failure::describe(&text)) };
+    let tree = Tree::of(&text);
+    let Ok(message) = tree.object(&text) else { return Reading::invalid(failure::describe(&text)) };
     let mut reading = Reading::default();
     if let Some(raw) = message.get("usage")
-        && let Ok(object) = Object::parse(raw.get())
+        && let Some(object) = raw.object()
     {
         reading.usage = usage::normalise(&object);
         reading.usage_is_final = true;
@@ -35,7 +37,7 @@ pub(crate) fn read(body: &[u8]) -> Reading {
 }
 
 fn tally(block: Raw<'_>, reading: &mut Reading) {
-    let Ok(block) = Object::parse(block.get()) else { return };
+    let Some(block) = block.object() else { return };
     reading.add_text(block.get("text").map_or(b"", json::spelt));
     reading.add_other(block.get("thinking").map_or(b"", json::spelt));
     if block.text("type").is_some_and(|kind| kind.ends_with("tool_use"))

@@ -8,6 +8,7 @@ use crate::formats::json::{self, Object};
 use crate::formats::likeness::{Likeness, Part, Told};
 use crate::formats::reading::Reading;
 use crate::formats::scan::Members;
+use crate::formats::tree::Tree;
 use crate::upstream::sse::{Event, Kind};
 
 /// What one stream has shown so far, beyond its reading.
@@ -51,7 +52,8 @@ impl Stream {
 
     fn decode(&mut self, data: &[u8], reading: &mut Reading) {
         let text = json::lossy(data);
-        let Ok(event) = Object::parse(&text) else {
+        let tree = Tree::of(&text);
+        let Ok(event) = tree.object(&text) else {
             reading.unreadable_events += 1;
             return;
         };

@@ -4,6 +4,7 @@ use super::{error, usage};
 use crate::formats::failure;
 use crate::formats::json::{self, Object, Raw};
 use crate::formats::reading::Reading;
+use crate::formats::tree::Tree;
 
 /// Reads a body: one answer, or the array of chunks that a stream without `alt=sse` is.
 pub(crate) fn read(body: &[u8]) -> Reading {
@@ -11,12 +12,13 @@ pub(crate) fn read(body: &[u8]) -> Reading {
     let mut reading = Reading::default();
     if let Some(chunks) = json::array(&text) {
         let mut has_answer = false;
-        for chunk in chunks.into_iter().filter_map(|chunk| Object::parse(chunk.get()).ok()) {
+        for chunk in chunks.into_iter().filter_map(Raw::object) {
             has_answer |= read_chunk(&chunk, &mut reading);
         }
         return if has_answer { reading } else { Reading::invalid(failure::describe(&text)) };
     }
-    match Object::parse(&text) {
+    let tree = Tree::of(&text);
+    match tree.object(&text) {
         Ok(answer) if read_chunk(&answer, &mut reading) => reading,
         Ok(_) => Reading::invalid(format!("no answer: {}", failure::describe(&text))),
         Err(_) => Reading::invalid(failure::describe(&text)),
@@ -36,7 +38,7 @@ pub(crate) fn read_chunk(chunk: &Object<'_>, reading: &mut Reading) -> bool {
         reading.response_id = chunk.text("responseId").filter(|id| !id.is_empty()).map(Into::into);
     }
     if let Some(raw) = chunk.get("usageMetadata")
-        && let Ok(object) = Object::parse(raw.get())
+        && let Some(object) = raw.object()
     {
         // The last one counts, taken whole: fields come and go.
         reading.usage = usage::normalise(&object);
@@ -48,7 +50,7 @@ pub(crate) fn read_chunk(chunk: &Object<'_>, reading: &mut Reading) -> bool {
     }
     reading.release_sample();
     let candidates = chunk.array("candidates");
-    for candidate in candidates.iter().filter_map(|candidate| Object::parse(candidate.get()).ok()) {
+    for candidate in candidates.iter().filter_map(|candidate| candidate.object()) {
         read_candidate(&candidate, reading);
     }
     let feedback = chunk.object("promptFeedback").unwrap_or_default();
@@ -74,7 +76,7 @@ fn read_candidate(candidate: &Object<'_>, reading: &mut Reading) {
 
 /// An empty text is no content; any other part is.
 fn tally(part: Raw<'_>, reading: &mut Reading) {
-    let Ok(part) = Object::parse(part.get()) else { return };
+    let Some(part) = part.object() else { return };
     let Some(text) = part.get("text").filter(|text| text.get().starts_with('"')) else {
         reading.has_content = true;
         if let Some(call) = part.get("functionCall") {

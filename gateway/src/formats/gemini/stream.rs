@@ -6,10 +6,11 @@
 
 use super::response;
 use crate::formats::failure;
-use crate::formats::json::{self, Object};
+use crate::formats::json;
 use crate::formats::likeness::{Likeness, Part, Told};
 use crate::formats::reading::Reading;
 use crate::formats::scan::{Members, object_length};
+use crate::formats::tree::Tree;
 use crate::upstream::sse::{Event, Kind};
 
 /// Reads one event.
@@ -38,7 +39,8 @@ pub(crate) fn read(event: &Event<'_>, reading: &mut Reading, likeness: &mut Like
 
 fn decode(data: &[u8], reading: &mut Reading) {
     let text = json::lossy(data);
-    match Object::parse(&text) {
+    let tree = Tree::of(&text);
+    match tree.object(&text) {
         Ok(chunk) => {
             response::read_chunk(&chunk, reading);
         }

@@ -37,7 +37,7 @@ fn conversation(members: &Object<'_>) -> Conversation {
 
 /// What has to change for the provider to report usage; nothing if the client asked for it, or for something invalid.
 fn usage_request(body: &Body<'_>) -> Option<Splice> {
-    let Some(value) = body.members.all("stream_options").next_back() else {
+    let Some(value) = body.members.last("stream_options") else {
         // The object is not empty: it has a model.
         let end = body.closing_brace()?;
         return Some(Splice { at: end..end, text: ADDED_OPTIONS });
@@ -46,7 +46,7 @@ fn usage_request(body: &Body<'_>) -> Option<Splice> {
         return Some(Splice { at: body.place(value)?, text: OPTIONS });
     }
     let options = Object::parse(value.get()).ok()?;
-    match options.all("include_usage").next_back() {
+    match options.last("include_usage") {
         Some(asked) if asked.get() == "true" => None,
         Some(refused) => Some(Splice { at: body.place(refused)?, text: "true" }),
         None if options.is_empty() => Some(Splice { at: body.place(value)?, text: OPTIONS }),

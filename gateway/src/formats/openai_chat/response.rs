@@ -4,10 +4,12 @@ use super::{error, usage};
 use crate::formats::failure;
 use crate::formats::json::{self, Object, Raw};
 use crate::formats::reading::Reading;
+use crate::formats::tree::Tree;
 
 pub(crate) fn read(body: &[u8]) -> Reading {
     let text = failure::body_text(body);
-    let Ok(completion) = Object::parse(&text) else { return Reading::invalid(failure::describe(&text)) };
+    let tree = Tree::of(&text);
+    let Ok(completion) = tree.object(&text) else { return Reading::invalid(failure::describe(&text)) };
     let mut reading = Reading::default();
     read_members(&completion, "message", &mut reading);
     if reading.stop_reason.is_some() {
@@ -32,7 +34,7 @@ pub(crate) fn read_members(completion: &Object<'_>, content: &str, reading: &mut
     read_usage(completion, &choices, reading);
     reading.release_sample();
     for choice in &choices {
-        let Ok(choice) = Object::parse(choice.get()) else { continue };
+        let Some(choice) = choice.object() else { continue };
         if let Some(message) = choice.object(content) {
             tally(&message, reading);
         }
@@ -55,7 +57,7 @@ fn read_usage(completion: &Object<'_>, choices: &[Raw<'_>], reading: &mut Readin
     else {
         return;
     };
-    let Ok(object) = Object::parse(raw.get()) else { return };
+    let Some(object) = raw.object() else { return };
     let later = usage::normalise(&object);
     if usage::counts(&later) || !usage::counts(&reading.usage) {
         reading.usage = later;
@@ -67,7 +69,7 @@ fn read_usage(completion: &Object<'_>, choices: &[Raw<'_>], reading: &mut Readin
 }
 
 fn usage_in(choice: Raw<'_>) -> Option<Raw<'_>> {
-    Object::parse(choice.get()).ok()?.get("usage")
+    choice.object()?.get("usage")
 }
 
 /// Counts what a message or delta holds. `content` may be a string, a list of parts, or an object.
@@ -81,7 +83,7 @@ fn tally(message: &Object<'_>, reading: &mut Reading) {
         reading.add_other(json::spelt(other));
     }
     let calls = message.array("tool_calls");
-    let functions = calls.iter().filter_map(|call| Object::parse(call.get()).ok()?.object("function"));
+    let functions = calls.iter().filter_map(|call| call.object()?.object("function"));
     for function in functions.chain(message.object("function_call")) {
         reading.add_other(function.get("arguments").map_or(b"", json::spelt));
     }
@@ -97,14 +99,14 @@ fn tally_content(content: Raw<'_>, reading: &mut Reading) {
         parts.push(content);
     }
     for part in parts {
-        let Ok(part) = Object::parse(part.get()) else {
+        let Some(part) = part.object() else {
             reading.add_text(json::spelt(part));
             continue;
         };
         reading.has_content = true;
         reading.add_text(part.get("text").map_or(b"", json::spelt));
         let thinking = part.array("thinking");
-        for text in thinking.iter().filter_map(|part| Object::parse(part.get()).ok()?.get("text")) {
+        for text in thinking.iter().filter_map(|part| part.object()?.get("text")) {
             reading.add_other(json::spelt(text));
         }
     }

@@ -5,10 +5,11 @@ use memchr::memmem::Finder;
 use super::{error, response};
 use crate::estimate::Sample;
 use crate::formats::failure;
-use crate::formats::json::{self, Object};
+use crate::formats::json;
 use crate::formats::likeness::{Likeness, Part, Told};
 use crate::formats::reading::Reading;
 use crate::formats::scan::{Key, Member, Members, string_chars, values};
+use crate::formats::tree::Tree;
 use crate::upstream::sse::{Event, Kind};
 
 /// What an event is, to those who relay it.
@@ -134,7 +135,8 @@ fn has_model(data: &[u8]) -> bool {
 
 fn decode(data: &[u8], reading: &mut Reading) -> Seen {
     let text = json::lossy(data);
-    let Ok(chunk) = Object::parse(&text) else {
+    let tree = Tree::of(&text);
+    let Ok(chunk) = tree.object(&text) else {
         reading.unreadable_events += 1;
         return Seen::Chunk;
     };

@@ -4,10 +4,12 @@ use super::{error, usage};
 use crate::formats::failure;
 use crate::formats::json::{self, Object, Raw};
 use crate::formats::reading::Reading;
+use crate::formats::tree::Tree;
 
 pub(crate) fn read(body: &[u8]) -> Reading {
     let text = failure::body_text(body);
-    let Ok(response) = Object::parse(&text) else { return Reading::invalid(failure::describe(&text)) };
+    let tree = Tree::of(&text);
+    let Ok(response) = tree.object(&text) else { return Reading::invalid(failure::describe(&text)) };
     let mut reading = Reading::default();
     if let Some(error) = error::in_band(&response) {
         reading.fail(error);
@@ -33,7 +35,7 @@ pub(crate) fn read_members(response: &Object<'_>, reading: &mut Reading) {
         reading.model_reported = Some(model.into_owned());
     }
     if let Some(raw) = response.get("usage")
-        && let Ok(object) = Object::parse(raw.get())
+        && let Some(object) = raw.object()
     {
         reading.usage = usage::normalise(&object);
         reading.usage_is_final = true;
@@ -52,11 +54,11 @@ pub(crate) fn read_members(response: &Object<'_>, reading: &mut Reading) {
 }
 
 fn tally(item: Raw<'_>, reading: &mut Reading) {
-    let Ok(item) = Object::parse(item.get()) else { return };
+    let Some(item) = item.object() else { return };
     let is_message = item.text("type").as_deref() == Some("message");
     for name in ["content", "summary"] {
         for part in item.array(name) {
-            let Ok(part) = Object::parse(part.get()) else { continue };
+            let Some(part) = part.object() else { continue };
             let text = part.get("text").map_or(&b""[..], json::spelt);
             if is_message {
                 reading.add_text(text)

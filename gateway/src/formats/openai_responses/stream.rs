@@ -2,10 +2,11 @@
 
 use super::{error, response};
 use crate::formats::failure;
-use crate::formats::json::{self, Object};
+use crate::formats::json;
 use crate::formats::likeness::{Likeness, Part, Told};
 use crate::formats::reading::Reading;
 use crate::formats::scan::{Member, Members};
+use crate::formats::tree::Tree;
 use crate::upstream::sse::{Event, Kind};
 
 /// Reads one event; tells whether it was the format's end marker.
@@ -49,7 +50,8 @@ fn top<'a>(data: &'a [u8], key: &[u8]) -> Option<Member<'a>> {
 
 fn decode(name: &[u8], data: &[u8], reading: &mut Reading) {
     let text = json::lossy(data);
-    let Ok(event) = Object::parse(&text) else {
+    let tree = Tree::of(&text);
+    let Ok(event) = tree.object(&text) else {
         reading.unreadable_events += 1;
         return;
     };
