@@ -1,6 +1,7 @@
 //! What an aggregate adds up: parts of rollups and of rows in one shape, joined by `UNION ALL`.
 
 use schemas::rollups::{Family, Grain, RECEIVED_AT, Rows, Select, Source, dimension};
+use schemas::time::Timestamp;
 
 use super::reach::{Piece, is_known};
 use super::statement::{Statement, Value};
@@ -87,7 +88,8 @@ impl Statement {
 
     fn of_rollup(&mut self, asked: &Aggregate, needs: Needs, grain: Grain, ranges: &[Range]) -> String {
         let keys = self.keys(asked, needs, At::Rollup);
-        let within = self.within("bucket", ranges, |bound| format!("toDateTime(intDiv({bound}, 1000000), 'UTC')"));
+        let within =
+            within("bucket", ranges, |at| format!("toDateTime({}, 'UTC')", at.as_micros().div_euclid(1_000_000)));
         let mut conditions = self.conditions(&asked.filters, needs, At::Rollup, within);
         let names = asked.group_by.iter().chain(asked.filters.iter().map(|filter| &filter.dimension));
         let names: Vec<&str> = names.filter_map(Dimension::column).collect();
@@ -101,7 +103,8 @@ impl Statement {
 
     fn of_rows(&mut self, asked: &Aggregate, needs: Needs, source: &Source, ranges: &[Range]) -> String {
         let keys = self.keys(asked, needs, At::Rows);
-        let within = self.within("r.received_at", ranges, |bound| format!("fromUnixTimestamp64Micro({bound}, 'UTC')"));
+        let within =
+            within("r.received_at", ranges, |at| format!("fromUnixTimestamp64Micro({}, 'UTC')", at.as_micros()));
         let mut condition = self.conditions(&asked.filters, needs, At::Rows, within);
         if let Some(as_of) = asked.as_of {
             let written_at = if source.table == "adjustments" { "adjusted_at" } else { "recorded_at" };
@@ -113,7 +116,9 @@ impl Statement {
         names.extend(needs.names.iter().map(|name| (*name).to_owned()));
         let names = names.join(", ");
         let of = Some(Rows { condition: &condition });
-        let inner = source.select(Select { keys: &keys, table: source.table, of, group_by: &names });
+        let wanted: Vec<&str> = needs.sums.iter().map(|(name, _)| *name).collect();
+        let select = Select { keys: &keys, table: source.table, of, group_by: &names, sums: Some(&wanted) };
+        let inner = source.select(select);
         let sums = needs.sums.iter().map(|(name, nothing)| match source.sums.contains(name) {
             true => (*name).to_owned(),
             false => format!("{} AS {name}", nothing.sql()),
@@ -155,19 +160,6 @@ impl Statement {
         conditions.join(" AND ")
     }
 
-    fn within(&mut self, column: &str, ranges: &[Range], time: impl Fn(String) -> String) -> String {
-        let mut parts = Vec::new();
-        for range in ranges {
-            let [from, to] = [range.from, range.to].map(|at| {
-                let name = format!("at_{}", at.as_micros());
-                self.bind_once(name.clone(), Value::Integer(at.as_micros()));
-                time(format!("{{{name}:Int64}}"))
-            });
-            parts.push(format!("({column} >= {from} AND {column} < {to})"));
-        }
-        format!("({})", parts.join(" OR "))
-    }
-
     fn name(&mut self, dimension: &Dimension, at: At, tag_parameter: &str) -> String {
         match (dimension, at) {
             (Dimension::Tag(name), _) => {
@@ -178,6 +170,13 @@ impl Statement {
             (column, At::Rollup) => format!("`{}`", column.column().unwrap_or_default()),
         }
     }
+}
+
+/// The condition that a time is in one of the ranges. Times are numbers since they were read from the caller's words, and
+/// stand in the text: a parameter is a `CAST` that ClickHouse works out anew wherever it stands, and these are many.
+fn within(column: &str, ranges: &[Range], time: impl Fn(Timestamp) -> String) -> String {
+    let part = |range: &Range| format!("({column} >= {} AND {column} < {})", time(range.from), time(range.to));
+    format!("({})", ranges.iter().map(part).collect::<Vec<_>>().join(" OR "))
 }
 
 /// The names of what an aggregate is grouped by.

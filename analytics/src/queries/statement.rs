@@ -1,5 +1,6 @@
 //! A template and closed parameters -> a statement and its bound values. The only file that joins SQL text, and all of
-//! the text comes from here or from the templates: what callers wrote is in [`Statement::values`].
+//! the text comes from here or from the templates: what callers wrote is in [`Statement::values`], but for times that an
+//! aggregate is bounded by, which are numbers by then.
 
 use super::source;
 use crate::params::{Aggregate, Cursor, Dimension, Filter, Range};

@@ -39,7 +39,7 @@ fn groups_filters_and_buckets_are_filled_in() {
     assert_eq!(value("group_tag_0"), Some(Value::Text("team".into())));
     assert_eq!(value("filter_1"), Some(Value::List(vec!["x".into(), "y".into()])));
     let to_micros = now().as_micros();
-    assert_eq!(value(&format!("at_{to_micros}")), Some(Value::Integer(to_micros)));
+    assert!(text.contains(&format!("r.received_at < fromUnixTimestamp64Micro({to_micros}, 'UTC')")), "{text}");
     assert_eq!(value("row_limit"), Some(Value::Integer(11)));
 }
 
@@ -85,6 +85,17 @@ fn quantiles_are_read_in_the_smallest_cut_that_knows_the_names() {
     assert!(known.contains("FROM health_1h WHERE") && known.contains("AND cut = 'provider,endpoint'"), "{known}");
     assert!(known.contains("FROM usage_1h WHERE"), "tokens and cost are those of requests: {known}");
     assert!(providers(&format!("{range}&key=k")).contains("FROM candidates_1h WHERE"));
+}
+
+#[test]
+fn of_the_rows_only_what_is_asked_for_is_in_the_text() {
+    let usage = sql(&usage(&asked("from=-3d"), Rollups::Complete, 10));
+    assert!(usage.contains("sum(r.attempts) AS upstream_attempts"), "{usage}");
+    for part in ["quantilesDDState", "cost_usd", "response_bytes", "AS speed"] {
+        assert!(!usage.contains(part), "{part} is in {usage}");
+    }
+    let costs = sql(&costs(&asked("from=-3d"), Rollups::Complete, 10));
+    assert!(costs.contains("sum(r.cost_usd) AS cost_usd") && !costs.contains("r.reasoning_tokens"), "{costs}");
 }
 
 #[test]

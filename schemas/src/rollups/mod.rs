@@ -14,6 +14,10 @@
 //! The last two exist because states of quantiles are dear to read: an hour has a thousand rows in `usage_1h`, each with
 //! three states of up to kilobytes, and a chart of a week needs 168 states. A cut has as many rows as it has names.
 
+mod text;
+
+use std::borrow::Cow;
+
 /// Rollups of one shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -59,6 +63,8 @@ pub struct Select<'a> {
     pub of: Option<Rows<'a>>,
     /// The names to group by, joined by commas.
     pub group_by: &'a str,
+    /// The sums; `None` for all of them.
+    pub sums: Option<&'a [&'a str]>,
 }
 
 /// Rows to be read from a table, each once.
@@ -331,7 +337,7 @@ pub fn dimension(name: &str) -> String {
 }
 
 impl Source {
-    /// The whole text, over rows as they are.
+    /// The text over rows as they are, with the sums that are asked for.
     pub fn select(&self, select: Select<'_>) -> String {
         self.text(select, "")
     }
@@ -341,8 +347,9 @@ impl Source {
             None => ("", String::new()),
             Some(rows) => (" FINAL", format!("WHERE {}\n", rows.condition)),
         };
-        self.sql
-            .replace("{{keys}}", select.keys)
+        let sql =
+            select.sums.map_or_else(|| Cow::Borrowed(self.sql), |wanted| Cow::Owned(text::only(self.sql, wanted)));
+        sql.replace("{{keys}}", select.keys)
             .replace(&format!("{{{{{}}}}}", self.table), select.table)
             .replace("{{final}}", final_)
             .replace("{{cuts}}", cuts)
@@ -360,7 +367,8 @@ impl Source {
         let mut keys = vec![format!("{} AS bucket", grain.bucket(RECEIVED_AT))];
         keys.extend(family.dimensions().iter().map(|name| family.key(name)));
         let group_by = format!("bucket, {}", family.dimensions().join(", "));
-        self.text(Select { keys: &keys.join(",\n    "), table, of, group_by: &group_by }, &family.multiplied())
+        let select = Select { keys: &keys.join(",\n    "), table, of, group_by: &group_by, sums: None };
+        self.text(select, &family.multiplied())
     }
 }
 

@@ -71,6 +71,19 @@ fn the_smallest_cut_that_knows_the_names_is_taken_and_the_largest_knows_all() {
 }
 
 #[test]
+fn a_text_with_all_its_sums_is_the_whole_text_and_one_without_has_none_of_the_rest() {
+    for source in Family::ALL.iter().flat_map(|family| family.sources()) {
+        assert_eq!(text::only(source.sql, source.sums), source.sql, "{}", source.table);
+        for kept in source.sums {
+            let text = text::only(source.sql, &[kept]);
+            for name in source.sums {
+                assert_eq!(text.contains(&format!(" AS {name}\n")), name == kept, "{name} of {text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_sum_of_a_source_has_its_column() {
     for family in Family::ALL {
         let columns = migrations::columns(&family.table(Grain::Hour));
