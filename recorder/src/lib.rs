@@ -28,6 +28,7 @@ mod record;
 
 mod migrate;
 mod mend;
+mod room;
 pub mod seal;
 pub mod reprice;
 pub mod letters;

@@ -15,6 +15,7 @@ use crate::columns::Block;
 use crate::metrics::Stage;
 use crate::record::Shared;
 use crate::retry::Backoff;
+use crate::room;
 use crate::rows::{PriceRow, TableRow};
 use crate::telemetry::with_causes;
 use crate::write::Insert;
@@ -52,6 +53,8 @@ enum Failure {
     ClickHouse(#[from] clickhouse::error::Error),
     #[error("ClickHouse did not answer within {TIMEOUT:?}")]
     Late,
+    #[error(transparent)]
+    Room(#[from] room::Error),
     #[error(transparent)]
     Final(Error),
 }
@@ -120,6 +123,7 @@ async fn apply(shared: &Shared) -> Result<(), Failure> {
     execute(&anywhere, &migrations::render(BOOKKEEPING, &placeholders)).await?;
     let applied = applied(&shared.clickhouse).await?;
     for migration in missing(migrations::ALL, &applied).map_err(Failure::Final)? {
+        room::check(&anywhere).await?;
         execute(&anywhere, &migrations::render(migration.sql, &placeholders)).await?;
         let row = AppliedRow {
             name: migration.name.to_owned(),

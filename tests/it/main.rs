@@ -80,6 +80,9 @@ mod killed;
 /// What ClickHouse has lost with a part that it cannot read is recorded anew, and told where that cannot be.
 mod damaged;
 
+/// A full disk of ClickHouse stops what writes there, and is over when there is room again.
+mod full_disk;
+
 /// What cannot be stored is kept with its reason, event by event, and is stored once when it can be.
 mod dead_letters;
 

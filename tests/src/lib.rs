@@ -18,6 +18,7 @@ pub mod answers;
 pub mod between;
 pub mod corpus;
 
+mod disk;
 pub mod configuration;
 pub mod services;
 pub mod stack;

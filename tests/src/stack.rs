@@ -76,6 +76,16 @@ impl Stack {
     pub async fn without_gateway(plan: Plan, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
         let (provider, broker) = tokio::join!(Provider::start(answer), Broker::start());
         let engine = if plan.own_engine { Some(Engine::start().await) } else { None };
+        Self::on_engine(plan, engine, (provider, broker)).await
+    }
+
+    /// The pipeline as planned, without a gateway, on an engine that the test has started.
+    pub async fn on(engine: Engine, plan: Plan, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+        let around = tokio::join!(Provider::start(answer), Broker::start());
+        Self::on_engine(plan, Some(engine), around).await
+    }
+
+    async fn on_engine(plan: Plan, engine: Option<Engine>, (provider, broker): (Provider, Broker)) -> Self {
         let running = match &engine {
             Some(engine) => engine,
             None => Engine::shared().await,

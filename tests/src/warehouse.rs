@@ -1,5 +1,6 @@
 //! Real ClickHouse engines: one that all tests share, each with its own database, and private ones to be killed.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
+use crate::disk::Disk;
 use crate::ports::ReservedPort;
 use crate::process::Process;
 use crate::{binaries, eventually};
@@ -24,15 +26,30 @@ pub struct Engine {
     folder: TempDir,
     binary: std::path::PathBuf,
     library: std::path::PathBuf,
+    disk: Option<Disk>,
 }
 
 impl Engine {
     /// Starts an engine without data.
     pub async fn start() -> Self {
+        Self::start_on(|_| None).await
+    }
+
+    /// Starts one with a disk of its own, which can be full. `None` where no disk can be mounted (said on standard error).
+    pub async fn start_on_small_disk(mebibytes: u32) -> Option<Self> {
+        if let Err(why) = Disk::is_possible() {
+            crate::skipped(&format!("a small disk cannot be mounted: {why}"));
+            return None;
+        }
+        Some(Self::start_on(|folder| Some(Disk::mount(folder, mebibytes))).await)
+    }
+
+    async fn start_on(disk: impl FnOnce(&Path) -> Option<Disk>) -> Self {
         let library = weir::fetch::libchdb(&weir::fetch::Progress::stderr()).await.expect("ClickHouse's engine");
         let binary = tokio::task::spawn_blocking(|| binaries::path("weir")).await.expect("the weir binary");
         let folder = tempfile::tempdir().expect("a folder for ClickHouse");
-        let mut engine = Self { port: ReservedPort::new(), folder, process: None, binary, library };
+        let disk = disk(folder.path());
+        let mut engine = Self { port: ReservedPort::new(), folder, process: None, binary, library, disk };
         engine.restart().await;
         engine
     }
@@ -63,7 +80,10 @@ impl Engine {
     /// Starts it again and waits until it answers.
     pub async fn restart(&mut self) {
         assert!(self.process.is_none(), "the engine is running");
-        let mut command = Command::new(&self.binary);
+        let mut command = match &self.disk {
+            Some(disk) => disk.program(&self.binary),
+            None => Command::new(&self.binary),
+        };
         command.arg("clickhouse").arg("--data").arg(self.folder.path().join("data"));
         command.args(["--listen", &self.port.address().to_string()]).arg("--lib").arg(&self.library);
         command.args(["--memory", &MEMORY_BYTES.to_string()]);
@@ -82,6 +102,11 @@ impl Engine {
         })
         .await;
         self.process = Some(process);
+    }
+
+    /// The small disk.
+    pub fn disk(&self) -> &Disk {
+        self.disk.as_ref().expect("an engine on a small disk")
     }
 }
 

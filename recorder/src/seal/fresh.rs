@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::days::Day;
 use super::{Error, unfinished};
 use crate::record::Shared;
+use crate::room;
 
 /// Longest wait for one statement: the rows of a day are read at once.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -66,9 +67,15 @@ impl<'a> Fresh<'a> {
     pub(super) async fn make(shared: &'a Shared, family: Family, day: Day, closed_until: i64) -> Result<Self, Error> {
         let job = uuid::Uuid::now_v7().simple().to_string();
         let fresh = Self { shared, family, day, closed_until, job };
+        room::check(&shared.clickhouse).await?;
         for grain in Grain::ALL {
             let (table, like) = (fresh.table(grain), family.table(grain));
             fresh.execute(&format!("CREATE TABLE {table} AS {like}")).await?;
+        }
+        // Was there room all the time? A table without its definition must not be there when ClickHouse starts again.
+        if let Err(full) = room::check(&shared.clickhouse).await {
+            fresh.remove().await?;
+            return Err(full.into());
         }
         fresh.sum_up(day.start(), closed_until).await?;
         Ok(fresh)

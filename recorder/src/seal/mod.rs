@@ -53,6 +53,9 @@ pub enum Error {
     /// It said nothing.
     #[error("ClickHouse did not answer within {0:?}")]
     Late(Duration),
+    /// Its disk is nearly full.
+    #[error(transparent)]
+    Room(#[from] crate::room::Error),
     /// An insert took too long.
     #[error("an insert is under way for more than {LOCK_TIMEOUT:?}")]
     Busy,

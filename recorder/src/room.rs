@@ -1,0 +1,41 @@
+//! Room on ClickHouse's disk for the definition of a table.
+//!
+//! ClickHouse (26.7) does not notice when there is none: `CREATE TABLE` succeeds, the file that should hold the definition is
+//! empty, and from its next start on the server refuses to run until somebody removes that file. So nothing is created on a
+//! disk that is nearly full.
+
+use clickhouse::Client;
+
+/// What must be free, bytes. A definition takes some KiB; inserts and merges go on while it is written.
+const NEEDED: u64 = 64 << 20;
+
+/// Why nothing is created now.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is little room.
+    #[error(
+        "ClickHouse's disk has {free} bytes free, and tables are created only while {NEEDED} are: make room on the disk of \
+         ClickHouse, and it goes on"
+    )]
+    Full {
+        /// Bytes.
+        free: u64,
+    },
+    /// It could not be asked.
+    #[error("ClickHouse: {0}")]
+    ClickHouse(#[from] clickhouse::error::Error),
+}
+
+/// Whether there is room on the disk that definitions are on. A server without a disk of that name (definitions elsewhere than
+/// on a local disk) has room.
+///
+/// # Errors
+/// When there is too little, or ClickHouse cannot be asked.
+pub(crate) async fn check(client: &Client) -> Result<(), Error> {
+    let free: Option<u64> =
+        client.query_raw("SELECT free_space FROM system.disks WHERE name = 'default'").fetch_optional().await?;
+    match free {
+        Some(free) if free < NEEDED => Err(Error::Full { free }),
+        _ => Ok(()),
+    }
+}
