@@ -141,7 +141,7 @@ async fn arranged(options: &Options, programs: &Programs, cores: Cores) -> Resul
     let clickhouse = start_engine(options, &programs.weir, (folder.path(), engine), cores)?;
     let http = Client::builder().no_proxy().timeout(PATIENCE).build()?;
 
-    let text = configuration(nats.address, engine, ops);
+    let text = configuration(nats.address, engine, ops, options.requests);
     let config = Config::parse(&text, &BTreeMap::new()).map_err(|mistakes| Error::Setup(mistakes.to_string()))?;
     let events = backlog::publish(&config.nats, options.requests).await?;
     let file = folder.path().join("weir.toml");
@@ -206,9 +206,12 @@ fn start_engine(
     Process::start(cores.of_clickhouse(), &command, &folder.join("engine.log"), engine)
 }
 
-fn configuration(nats: SocketAddr, engine: SocketAddr, ops: SocketAddr) -> String {
+fn configuration(nats: SocketAddr, engine: SocketAddr, ops: SocketAddr, requests: u64) -> String {
+    // NATS sets aside what a stream may take, and refuses a stream that the disk has no room for: more than twice what the
+    // three events of a request take, and no more.
+    let mebibytes = 64 + requests * 8 / 1024;
     format!(
-        "[nats]\nurl = \"nats://{nats}\"\nmax_bytes = \"16GiB\"\n\n[clickhouse]\nurl = \"http://{engine}\"\n\
+        "[nats]\nurl = \"nats://{nats}\"\nmax_bytes = \"{mebibytes}MiB\"\n\n[clickhouse]\nurl = \"http://{engine}\"\n\
          database = \"{DATABASE}\"\n\n[recorder]\nops_listen = \"{ops}\"\n"
     )
 }
@@ -274,7 +277,7 @@ mod tests {
     #[test]
     fn the_recorder_takes_the_configuration_and_its_stages_are_read() {
         let [nats, engine, ops] = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let config = Config::parse(&configuration(nats, engine, ops), &BTreeMap::new()).unwrap();
+        let config = Config::parse(&configuration(nats, engine, ops, 300_000), &BTreeMap::new()).unwrap();
         assert_eq!((config.nats.partitions, config.clickhouse.database.as_str()), (1, DATABASE));
         let metrics = "weir_recorder_stage_seconds_sum{stage=\"insert\"} 1.256\n\
                        weir_recorder_stage_seconds_count{stage=\"insert\"} 9\n\
