@@ -222,17 +222,19 @@ impl Ticket {
         self.settled = true;
         self.receipt.outcome = outcome;
         self.receipt.error = error;
+        // Once for all: in a virtual machine the clock takes as long to look at as a hundred instructions.
+        let now = Instant::now();
         if let Some(slot) = self.slot.take() {
-            judge(slot, &self.receipt);
+            judge(slot, &self.receipt, now);
         }
         if let Some(turn) = self.turn.take() {
-            place(turn, &self.app, &self.receipt);
+            place(turn, &self.app, &self.receipt, now);
         }
         if let Some(hold) = self.hold.take() {
             let truth = account::truth(&self.receipt, hold.is_billed().then_some(&*self.app.book));
             hold.settle(truth, Timestamp::now());
         }
-        self.receipt.duration_ms = self.elapsed().as_secs_f64() * 1000.0;
+        self.receipt.duration_ms = now.duration_since(self.started).as_secs_f64() * 1000.0;
         self.app.metrics.request_ended(&self.receipt, self.opened);
         let terminal = BodyRef::Terminal(&self.receipt);
         match self.pending.take() {
@@ -279,21 +281,21 @@ impl Drop for Ticket {
 }
 
 /// A target is judged by its whole answer (W22). One that the client left, or that we ended, tells nothing.
-fn judge(slot: Slot, receipt: &Receipt) {
+fn judge(slot: Slot, receipt: &Receipt, now: Instant) {
     let fault = receipt.error.as_ref().and_then(|error| Fault::of(error.class));
     match (receipt.outcome, fault) {
-        (Outcome::Completed, _) => slot.succeeded(Instant::now()),
-        (Outcome::Interrupted, Some(fault)) => slot.broke(fault, Instant::now()),
+        (Outcome::Completed, _) => slot.succeeded(now),
+        (Outcome::Interrupted, Some(fault)) => slot.broke(fault, now),
         _ => {}
     }
 }
 
 /// Where a conversation is answered it stays, also if its client leaves: the prompt has been read. Where its answer broke
 /// it does not.
-fn place(mut turn: Turn, app: &App, receipt: &Receipt) {
+fn place(mut turn: Turn, app: &App, receipt: &Receipt, now: Instant) {
     match receipt.outcome {
         Outcome::Completed | Outcome::Cancelled => {
-            turn.settle(&app.affinity, Instant::now());
+            turn.settle(&app.affinity, now);
             app.metrics.affinity.settled(&turn);
         }
         Outcome::Interrupted if receipt.error.as_ref().is_some_and(|error| Fault::of(error.class).is_some()) => {

@@ -47,15 +47,17 @@ pub(super) async fn failover(
     let mut schedule = Schedule::new(candidates.iter().copied(), ticket.deadline(), random);
     let mut told: Option<Told> = None;
     let mut passed: Vec<Passed> = Vec::new();
-    while let Some(turn) = schedule.next(Instant::now()) {
+    loop {
+        let looked = Instant::now();
+        let Some(turn) = schedule.next(looked) else { break };
         let Some(candidate) = candidates.get(turn.index).copied() else { break };
-        let is_due = turn.at <= Instant::now();
+        let is_due = turn.at <= looked;
         let pause = async { left.run_until_cancelled(tokio::time::sleep_until(turn.at.into())).await };
         if left.is_cancelled() || (!is_due && pause.await.is_none()) {
             break;
         }
         let claim = claim(ticket, candidate, &passed);
-        let now = Instant::now();
+        let now = if is_due { looked } else { Instant::now() };
         let slot = match app.health.admit(candidate.target.id, claim, now) {
             Admission::Admitted(slot) => slot,
             Admission::Skipped(why) => {
@@ -73,7 +75,7 @@ pub(super) async fn failover(
             app.metrics.overhead(ticket.elapsed());
         }
         let (operation, deadline) = (ticket.receipt.operation, ticket.deadline());
-        let patience = patience(app, routed, &schedule, turn);
+        let patience = patience(app, routed, &schedule, (turn, now));
         let call = Call { app, candidate, routed, operation, patience, deadline };
         let Some(event) = ticket.candidate_mut() else { break };
         match attempt::attempt(&call, event).await {
@@ -108,12 +110,12 @@ pub(super) async fn failover(
 
 /// How long a candidate may be silent. A plain answer comes when it is complete, which no limit can foresee: whoever is
 /// asked for one has all the time that is left, unless somebody else could still give it.
-fn patience(app: &App, routed: &Routed, schedule: &Schedule<'_>, turn: Turn) -> Option<Duration> {
+fn patience(app: &App, routed: &Routed, schedule: &Schedule<'_>, (turn, now): (Turn, Instant)) -> Option<Duration> {
     if routed.peeked.stream {
         return Some(app.timeouts.first_byte.0);
     }
     let patience = app.timeouts.plain_first_byte.0;
-    let then = Instant::now() + patience;
+    let then = now + patience;
     let could_answer = |other: &crate::catalog::Candidate| app.health.standing(other.target.id, then) != Standing::Shut;
     schedule.elsewhere(turn).any(could_answer).then_some(patience)
 }
