@@ -21,6 +21,11 @@ impl Sample {
         self.extend(text.as_bytes());
     }
 
+    /// Adds text that a JSON string spells as it is.
+    pub fn push_plain(&mut self, text: &[u8]) {
+        self.extend(text);
+    }
+
     /// Adds text as a JSON string spells it between its quotes.
     pub fn push_spelt(&mut self, mut spelt: &[u8]) {
         while !self.is_full() {

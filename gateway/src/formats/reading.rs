@@ -4,7 +4,7 @@ use schemas::usage::Usage;
 
 use super::gemini;
 use super::json::Object;
-use super::scan::string_chars;
+use super::scan::{has_escapes, plain_chars, string_chars};
 use crate::estimate::Sample;
 
 /// [`UpstreamError::kind`] of a body that is not an answer at all.
@@ -105,6 +105,10 @@ impl Reading {
     }
 
     fn add(&mut self, spelt: &[u8]) -> u64 {
+        if !has_escapes(spelt) {
+            self.sample.push_plain(spelt);
+            return plain_chars(spelt);
+        }
         self.sample.push_spelt(spelt);
         string_chars(spelt)
     }

@@ -49,6 +49,25 @@ enum State {
     Over,
 }
 
+/// What nearly always stands before a chunk's data, from the end of the last one's on: the length of this one and
+/// nothing else. Gives back that length and what comes after. Anything else is for [`Chunked::step`].
+fn between_chunks(state: State, bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let line = match state {
+        State::DataCr => bytes.strip_prefix(b"\r\n")?,
+        State::Length => bytes,
+        _ => return None,
+    };
+    let (mut length, mut rest) = (0, line);
+    while let Some((digit, after)) = rest.split_first()
+        && let Some(digit) = char::from(*digit).to_digit(16)
+    {
+        (length, rest) = (length << 4 | u64::from(digit), after);
+    }
+    // So few digits that none is lost; without any it is no length, and zero ends the body.
+    let is_usual = line.len() - rest.len() <= 8 && length > 0;
+    rest.strip_prefix(b"\r\n").filter(|_| is_usual).map(|rest| (length, rest))
+}
+
 impl Framing {
     /// In chunks.
     pub(super) fn chunked() -> Self {
@@ -105,6 +124,8 @@ impl Chunked {
                 body.extend_from_slice(data);
                 self.data(here);
                 rest = after;
+            } else if let Some((length, after)) = between_chunks(self.state, rest) {
+                (self.state, self.left, rest) = (State::Data, length, after);
             } else {
                 self.state = self.step(byte)?;
                 rest = after;

@@ -189,7 +189,8 @@ impl Decoder {
             self.deliver(line.chunk, Some(line.next), visit);
             return self.open.clear();
         }
-        let colon = memchr::memchr(b':', line.text).unwrap_or(line.text.len());
+        let is_data = line.text.starts_with(b"data:");
+        let colon = if is_data { Some(4) } else { memchr::memchr(b':', line.text) }.unwrap_or(line.text.len());
         let (field, value) = line.text.split_at(colon);
         let value = value.strip_prefix(b":").unwrap_or(value);
         let value = value.strip_prefix(b" ").unwrap_or(value);
