@@ -24,6 +24,7 @@ mod stored;
 mod retire;
 pub mod lease;
 mod hand;
+mod doubt;
 mod record;
 
 mod migrate;

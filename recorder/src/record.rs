@@ -128,6 +128,7 @@ pub struct Session {
     connection: u64,
     reader: Option<Reader>,
     hand: Option<Hand>,
+    doubt: crate::doubt::Doubt,
     /// The next range, read and decoded while the one in hand is written. The reader goes on behind it.
     ahead: Option<Gathering>,
     last_range: tokio::time::Instant,
@@ -153,6 +154,7 @@ impl Session {
             connection,
             reader: None,
             hand: None,
+            doubt: crate::doubt::Doubt::default(),
             ahead: None,
             last_range: tokio::time::Instant::now(),
             purge_checked: None,
@@ -209,9 +211,8 @@ impl Session {
     fn tell(&mut self, told: Told) -> Result<(), Error> {
         self.recording.tell(told, Timestamp::now())?;
         if let Some(departure) = self.recording.take_departure() {
-            let partition = self.partition;
-            tracing::warn!(partition, %departure, "the stream is not the known one: reading all of it, what is recorded is recognised");
-            self.shared.metrics.incarnation_began(partition);
+            tracing::warn!(partition = self.partition, %departure, "the stream is not the known one: reading all of it, what is recorded is recognised");
+            self.shared.metrics.incarnation_began(self.partition);
             (self.reader, self.hand, self.ahead) = (None, None, None);
         }
         Ok(())
@@ -287,6 +288,7 @@ impl Session {
     async fn reread(&mut self, intent: &Intent) -> Result<Option<RangeName>, Error> {
         tracing::info!(partition = self.partition, from = intent.from, to = intent.to, "repeating an intended range");
         let gathering = Gathering::new(self.reading());
+        self.doubt.is_repeated = true;
         let range = gather::exact_range(self.reader(intent.from).await?, gathering, intent.to).await?;
         Ok(range.map(|range| self.take(range)))
     }
@@ -322,7 +324,9 @@ impl Session {
         });
         let hand = self.hand.insert(planned.await.map_err(Error::Plan)?);
         self.shared.metrics.stage_took(Stage::Plan, started.elapsed());
-        Ok(Told::Planned { epochs: hand.plan.take_epochs(), writes: !hand.plan.is_empty() })
+        let (epochs, writes) = (hand.plan.take_epochs(), !hand.plan.is_empty());
+        self.doubt.planned(&self.shared, &self.recording.progress().epochs, &epochs);
+        Ok(Told::Planned { epochs, writes })
     }
 
     /// Writes the range in hand. Meanwhile the next one is read: after an outage there is always one.
@@ -365,6 +369,7 @@ impl Session {
         let replayed = replay::store(&self.shared.clickhouse, &self.shared.writer, base, &hand.plan.replays).await;
         hand.plan.tally.stored += replayed.map_err(Error::Stored)?;
         self.hand = Some(hand);
+        self.doubt.written(&self.shared, self.partition);
         Ok(Told::Written)
     }
 

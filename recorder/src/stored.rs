@@ -9,6 +9,7 @@ use schemas::time::Timestamp;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use crate::doubt::Numbers;
 use crate::protocol::{self, Since, Stored};
 
 /// How far back rows are looked for when nothing is known of a partition. `opened` and `bodies` forget after 30 days, so whatever is
@@ -52,8 +53,32 @@ pub async fn find_ledgers(
 ) -> Result<Vec<Stored>, clickhouse::error::Error> {
     let names: Vec<String> = ledgers.iter().map(|epoch| format!("'{epoch}'")).collect();
     let theirs = format!("`epoch` IN ({})", names.join(", "));
+    of_ledgers(client, partition, (theirs, ledgers.iter().copied()), now).await
+}
+
+/// The same for some events, given as the first and the last number of each ledger's.
+pub async fn find_numbers(
+    client: &Client,
+    partition: u16,
+    numbers: &Numbers,
+    now: Timestamp,
+) -> Result<Vec<Stored>, clickhouse::error::Error> {
+    let bounds = numbers.iter().map(|(epoch, seqs)| {
+        let first = seqs.ranges().next().map_or(0, |range| range.0);
+        format!("(`epoch` = '{epoch}' AND `seq` BETWEEN {first} AND {})", seqs.highest())
+    });
+    let theirs = format!("({})", bounds.collect::<Vec<_>>().join(" OR "));
+    of_ledgers(client, partition, (theirs, numbers.keys().copied()), now).await
+}
+
+async fn of_ledgers(
+    client: &Client,
+    partition: u16,
+    (theirs, ledgers): (String, impl Iterator<Item = Uuid>),
+    now: Timestamp,
+) -> Result<Vec<Stored>, clickhouse::error::Error> {
     // No request is older than the ledger that it was written to: days before that are not read.
-    let created: Option<Vec<Timestamp>> = ledgers.iter().map(|epoch| protocol::created(*epoch)).collect();
+    let created: Option<Vec<Timestamp>> = ledgers.map(protocol::created).collect();
     let oldest = created.and_then(|created| created.into_iter().min()).map(|oldest| minus(oldest, DAY_MARGIN));
     let days = |column: &str| match oldest {
         Some(oldest) => format!("{theirs} AND {column} >= fromUnixTimestamp64Micro({})", oldest.as_micros()),

@@ -217,3 +217,25 @@ async fn metric(ops: &str, name: &str) -> Result<u64, String> {
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
     value.ok_or_else(|| format!("{name} is not told"))
 }
+
+/// ClickHouse that dies between an insert's token and its part knows the token and has no rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_a_repeated_insert_that_are_not_there_are_recorded_anew() {
+    let mut stack = stack().await;
+    record(&stack, 0, 1).await;
+    stack.engine.as_mut().unwrap().stop().await;
+    load::send_one(&stack.caller(), 1).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    stack.engine.as_mut().unwrap().restart().await;
+    // The insert had no answer, was repeated, and is believed to be there.
+    complete(&stack, 2).await;
+    let lose = "ALTER TABLE {db}.candidates DELETE WHERE 1 SETTINGS mutations_sync = 2";
+    stack.database.rows::<Value>(lose).await;
+    assert_eq!(counts(&stack, "candidates").await.unwrap(), (0, 0));
+    // Only the repeated one is doubted.
+    eventually("its rows are there again", ARRIVAL, || async {
+        let found = counts(&stack, "candidates").await?;
+        if found == (1, 1) { Ok(()) } else { Err(format!("{found:?}")) }
+    })
+    .await;
+}

@@ -1,6 +1,5 @@
 //! Recording anew what was recorded and has no row any more.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -15,6 +14,7 @@ use crate::broker;
 use crate::commit::ProgressKey;
 use crate::consume::{Envelope, Reader};
 use crate::decode::Identity;
+use crate::doubt::{self, Numbers};
 use crate::letters::REPLAY_HEADER;
 use crate::protocol::{self, Since};
 use crate::record::Shared;
@@ -27,9 +27,6 @@ const EVENTS_PER_SECOND: u64 = 200;
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for the server to take an event.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Numbers of events, by ledger.
-type Numbers = BTreeMap<Uuid, SeqSet>;
 
 /// Puts every event into its stream again that is committed and not in ClickHouse, as far as the stream holds it. Returns
 /// how many it does not hold.
@@ -48,6 +45,28 @@ pub(super) async fn record(shared: &Shared) -> Result<u64, Error> {
         }
     }
     Ok(gone)
+}
+
+/// Puts those of some events of a partition into its stream again that ClickHouse does not hold. Returns how many there were, and
+/// `None` while they are not all committed.
+pub(super) async fn record_missing(shared: &Shared, partition: u16, numbers: &Numbers) -> Result<Option<u64>, Error> {
+    let bucket = broker::bucket(&shared.jetstream, &shared.config.nats, PROGRESS_BUCKET).await?;
+    let Some((committed, _)) = ProgressKey::new(bucket, partition).load().await? else { return Ok(None) };
+    if !doubt::added(&committed.epochs, numbers).is_empty() {
+        return Ok(None);
+    }
+    let held = stored::find_numbers(&shared.clickhouse, partition, numbers, Timestamp::now()).await?;
+    let lost = lost(numbers, &held);
+    let count = progress::count(lost.values().flat_map(SeqSet::ranges));
+    if count > 0 {
+        tracing::warn!(
+            partition,
+            events = count,
+            "ClickHouse took an insert for a repeated one and does not hold its rows"
+        );
+        Again { shared, partition, incarnation: committed.incarnation, lost }.send().await?;
+    }
+    Ok(Some(count))
 }
 
 /// What is committed and not held.

@@ -13,6 +13,9 @@
 //!    in them twice.
 //! 5. What is nowhere any more is counted (`weir_recorder_events_gone`), and missing in the audit.
 //!
+//! ClickHouse may also take an insert for a repeated one and not have its rows ([`crate::doubt`]): where an insert was repeated it is
+//! looked whether they are there, and what is not is recorded anew as above.
+//!
 //! Rollups may lack rows without any damage: when ClickHouse dies in the middle of an insert and NATS loses what it knew, the
 //! rows that are there are recognised, and nobody repeats the insert under its token, which would have reached the views.
 //! So rollups of open days are compared with their rows for a while after every loss of NATS' data.
@@ -32,6 +35,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::parts::Parts;
+use crate::doubt::Numbers;
 use crate::record::Shared;
 use crate::seal;
 use crate::telemetry::with_causes;
@@ -79,12 +83,15 @@ pub struct Mend {
     /// Comparisons of rollups that are still to come, and how many of the last have found no difference.
     comparisons: u32,
     calm: u32,
+    /// Events whose inserts were repeated, until they are committed and it is known whether their rows are there.
+    repeated: Vec<(u16, Numbers)>,
 }
 
 impl Mend {
     /// A job that has not begun.
     pub fn new(shared: Shared) -> Self {
-        Self { parts: Parts::new(&shared), shared, looks: 0, young: BTreeSet::new(), comparisons: 0, calm: 0 }
+        let (parts, young, repeated) = (Parts::new(&shared), BTreeSet::new(), Vec::new());
+        Self { parts, shared, looks: 0, young, comparisons: 0, calm: 0, repeated }
     }
 
     /// Mends what is suspected or set aside, until shutdown.
@@ -104,6 +111,11 @@ impl Mend {
                     next = next.min(Instant::now() + STEP);
                     continue;
                 }
+                repeated = self.shared.suspicion.next_repeated() => {
+                    self.repeated.extend(repeated);
+                    next = next.min(Instant::now() + STEP);
+                    continue;
+                }
                 suspected = self.shared.suspicion.next(), if words.is_none() => words = Some(suspected),
             }
             let looked = tokio::select! {
@@ -113,7 +125,7 @@ impl Mend {
             let wait = match looked {
                 Ok(()) => {
                     words = None;
-                    if self.looks > 0 || self.comparisons > 0 { STEP } else { LOOK_EVERY }
+                    if self.looks > 0 || self.comparisons > 0 || !self.repeated.is_empty() { STEP } else { LOOK_EVERY }
                 }
                 Err(error) => {
                     // A ClickHouse that is away is waited for by everybody, and told by others.
@@ -156,6 +168,7 @@ impl Mend {
                 );
             }
         }
+        self.look_for_repeated().await?;
         while let Some(young) = self.young.first() {
             if seal::has_rows_from_before(&self.shared, *young).await? {
                 (self.comparisons, self.calm) = (COMPARISONS, 0);
@@ -168,5 +181,25 @@ impl Mend {
             self.comparisons = if self.calm == CALM { 0 } else { self.comparisons - 1 };
         }
         Ok(())
+    }
+
+    /// Looks whether the rows of repeated inserts are there. Where some are not, the views may have had them.
+    async fn look_for_repeated(&mut self) -> Result<(), Error> {
+        let mut uncommitted = Vec::new();
+        let mut looked = Ok(());
+        while let Some((partition, numbers)) = self.repeated.pop() {
+            match anew::record_missing(&self.shared, partition, &numbers).await {
+                Ok(Some(0)) => {}
+                Ok(Some(_)) => (self.comparisons, self.calm) = (COMPARISONS, 0),
+                Ok(None) => uncommitted.push((partition, numbers)),
+                Err(error) => {
+                    uncommitted.push((partition, numbers));
+                    looked = Err(error);
+                    break;
+                }
+            }
+        }
+        self.repeated.append(&mut uncommitted);
+        looked
     }
 }

@@ -6,6 +6,8 @@ use clickhouse::error::Error;
 use schemas::time::Timestamp;
 use tokio::sync::Notify;
 
+use crate::doubt::Numbers;
+
 /// Codes by which ClickHouse says that what is on its disk is not what it has written there, or is not there.
 const DAMAGE: [u32; 9] = [
     33,  // CANNOT_READ_ALL_DATA
@@ -42,6 +44,9 @@ struct Inner {
     /// Partitions and their incarnations that began not long ago.
     young: Mutex<Vec<(u16, u32)>>,
     doubted: Notify,
+    /// Events, by partition, whose inserts were repeated.
+    repeated: Mutex<Vec<(u16, Numbers)>>,
+    repeats: Notify,
 }
 
 impl Suspicion {
@@ -63,6 +68,24 @@ impl Suspicion {
                 young.push(incarnation);
             }
             self.0.doubted.notify_one();
+        }
+    }
+
+    /// Doubts that ClickHouse holds the rows of some events of a partition, because an insert of theirs was repeated
+    /// ([`crate::doubt`]).
+    pub fn of_inserts(&self, partition: u16, numbers: Numbers) {
+        self.0.repeated.lock().unwrap_or_else(PoisonError::into_inner).push((partition, numbers));
+        self.0.repeats.notify_one();
+    }
+
+    /// Returns such events, partition by partition, when there are some.
+    pub(super) async fn next_repeated(&self) -> Vec<(u16, Numbers)> {
+        loop {
+            self.0.repeats.notified().await;
+            let repeated = std::mem::take(&mut *self.0.repeated.lock().unwrap_or_else(PoisonError::into_inner));
+            if !repeated.is_empty() {
+                return repeated;
+            }
         }
     }
 

@@ -6,6 +6,8 @@ mod insert;
 pub use insert::Inserter;
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
@@ -32,6 +34,7 @@ pub struct Refusal {
 pub struct Writer<I> {
     inserter: I,
     metrics: Metrics,
+    unknown_outcomes: Arc<AtomicU64>,
 }
 
 /// One insert into ClickHouse: the only thing here that a test stands in for.
@@ -43,7 +46,12 @@ pub trait Insert: Send + Sync {
 impl<I: Insert> Writer<I> {
     /// A writer over an insert.
     pub fn new(inserter: I, metrics: Metrics) -> Self {
-        Self { inserter, metrics }
+        Self { inserter, metrics, unknown_outcomes: Arc::default() }
+    }
+
+    /// How many inserts have failed, or have had an outcome that nobody knows, until now.
+    pub fn unknown_outcomes(&self) -> u64 {
+        self.unknown_outcomes.load(Ordering::Relaxed)
     }
 
     /// The insert itself, for what is written outside of ranges.
@@ -141,6 +149,7 @@ impl<I: Insert> Writer<I> {
     }
 
     async fn pause(&self, backoff: &mut Backoff, table: &str, error: &clickhouse::error::Error) {
+        self.unknown_outcomes.fetch_add(1, Ordering::Relaxed);
         let wait = backoff.next_wait();
         if backoff.tries() == 1 {
             tracing::warn!(
