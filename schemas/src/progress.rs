@@ -116,16 +116,19 @@ impl SeqSet {
     /// What this set has and the other has not, as ascending ranges `[first, last]`.
     pub fn without(&self, other: &Self) -> Vec<(u64, u64)> {
         let mut left = Vec::new();
+        let mut others = other.ranges().peekable();
         for (first, last) in self.ranges() {
             let mut next = first;
-            for (from, to) in other.ranges() {
-                if from > last {
-                    break;
-                }
+            while let Some(&(from, to)) = others.peek().filter(|range| range.0 <= last) {
                 if from > next {
                     left.push((next, from - 1));
                 }
                 next = next.max(to + 1);
+                if to > last {
+                    // It goes on into the next range.
+                    break;
+                }
+                others.next();
             }
             if next <= last {
                 left.push((next, last));
