@@ -324,15 +324,14 @@ impl Session {
         });
         let hand = self.hand.insert(planned.await.map_err(Error::Plan)?);
         self.shared.metrics.stage_took(Stage::Plan, started.elapsed());
-        let (epochs, writes) = (hand.plan.take_epochs(), !hand.plan.is_empty());
-        self.doubt.planned(&self.shared, &self.recording.progress().epochs, &epochs);
-        Ok(Told::Planned { epochs, writes })
+        Ok(Told::Planned { epochs: hand.plan.take_epochs(), writes: !hand.plan.is_empty() })
     }
 
     /// Writes the range in hand. Meanwhile the next one is read: after an outage there is always one.
     async fn write(&mut self, base: &TokenBase) -> Result<Told, Error> {
         let Some(hand) = self.hand.take() else { return Err(Stop::Astray.into()) };
         let (limits, written, mut gathering) = (self.limits(), CancellationToken::new(), self.gathering());
+        self.doubt.begins(&self.shared);
         let (shared, reader) = (&self.shared, &mut self.reader);
         let write = async {
             let hand = tokio::task::spawn_blocking(|| hand.settled()).await;
@@ -369,7 +368,7 @@ impl Session {
         let replayed = replay::store(&self.shared.clickhouse, &self.shared.writer, base, &hand.plan.replays).await;
         hand.plan.tally.stored += replayed.map_err(Error::Stored)?;
         self.hand = Some(hand);
-        self.doubt.written(&self.shared, self.partition);
+        self.doubt.written(&self.shared, self.partition, &self.recording);
         Ok(Told::Written)
     }
 

@@ -9,8 +9,7 @@ use schemas::time::Timestamp;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::doubt::Numbers;
-use crate::protocol::{self, Since, Stored};
+use crate::protocol::{self, Numbers, Since, Stored};
 
 /// How far back rows are looked for when nothing is known of a partition. `opened` and `bodies` forget after 30 days, so whatever is
 /// older counts as stored up to its highest number; no ledger keeps events that long.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
-use schemas::progress::{self, SeqSet};
+use schemas::progress::{self, Progress, SeqSet};
 use schemas::subjects::PROGRESS_BUCKET;
 use schemas::time::Timestamp;
 use uuid::Uuid;
@@ -14,9 +14,8 @@ use crate::broker;
 use crate::commit::ProgressKey;
 use crate::consume::{Envelope, Reader};
 use crate::decode::Identity;
-use crate::doubt::{self, Numbers};
 use crate::letters::REPLAY_HEADER;
-use crate::protocol::{self, Since};
+use crate::protocol::{self, Numbers, Since, Stored};
 use crate::record::Shared;
 use crate::rows::LetterId;
 use crate::stored;
@@ -33,9 +32,8 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn record(shared: &Shared) -> Result<u64, Error> {
     let mut gone = 0;
     for partition in 0..shared.config.nats.partitions {
-        let bucket = broker::bucket(&shared.jetstream, &shared.config.nats, PROGRESS_BUCKET).await?;
         // First what is committed and then what is there: not the other way round.
-        let Some((committed, _)) = ProgressKey::new(bucket, partition).load().await? else { continue };
+        let Some(committed) = committed(shared, partition).await? else { continue };
         let held = stored::find(&shared.clickhouse, partition, Since::Ever, Timestamp::now()).await?;
         let lost = lost(&committed.epochs, &held);
         let count = progress::count(lost.values().flat_map(SeqSet::ranges));
@@ -47,38 +45,26 @@ pub(super) async fn record(shared: &Shared) -> Result<u64, Error> {
     Ok(gone)
 }
 
-/// Puts those of some events of a partition into its stream again that ClickHouse does not hold. Returns how many there were, and
-/// `None` while they are not all committed.
-pub(super) async fn record_missing(shared: &Shared, partition: u16, numbers: &Numbers) -> Result<Option<u64>, Error> {
-    let bucket = broker::bucket(&shared.jetstream, &shared.config.nats, PROGRESS_BUCKET).await?;
-    let Some((committed, _)) = ProgressKey::new(bucket, partition).load().await? else { return Ok(None) };
-    if !doubt::added(&committed.epochs, numbers).is_empty() {
+/// How many of some events of a partition ClickHouse does not hold; `None` while they are not all committed.
+pub(super) async fn missing(shared: &Shared, partition: u16, numbers: &Numbers) -> Result<Option<u64>, Error> {
+    let committed = committed(shared, partition).await?.unwrap_or_default();
+    if !protocol::added(&committed.epochs, numbers).is_empty() {
         return Ok(None);
     }
     let held = stored::find_numbers(&shared.clickhouse, partition, numbers, Timestamp::now()).await?;
-    let lost = lost(numbers, &held);
-    let count = progress::count(lost.values().flat_map(SeqSet::ranges));
-    if count > 0 {
-        tracing::warn!(
-            partition,
-            events = count,
-            "ClickHouse took an insert for a repeated one and does not hold its rows"
-        );
-        Again { shared, partition, incarnation: committed.incarnation, lost }.send().await?;
-    }
-    Ok(Some(count))
+    Ok(Some(progress::count(lost(numbers, &held).values().flat_map(SeqSet::ranges))))
+}
+
+async fn committed(shared: &Shared, partition: u16) -> Result<Option<Progress>, Error> {
+    let bucket = broker::bucket(&shared.jetstream, &shared.config.nats, PROGRESS_BUCKET).await?;
+    Ok(ProgressKey::new(bucket, partition).load().await?.map(|(committed, _)| committed))
 }
 
 /// What is committed and not held.
-fn lost(committed: &Numbers, held: &[protocol::Stored]) -> Numbers {
+fn lost(committed: &Numbers, held: &[Stored]) -> Numbers {
     let mut there = Numbers::new();
     protocol::add_stored(&mut there, held);
-    let nothing = SeqSet::default();
-    let lost = committed.iter().map(|(epoch, seqs)| {
-        let lost = seqs.without(there.get(epoch).unwrap_or(&nothing));
-        (*epoch, SeqSet::of_ranges(&lost))
-    });
-    lost.filter(|(_, seqs)| seqs.highest() > 0).collect()
+    protocol::added(&there, committed)
 }
 
 struct Again<'a> {

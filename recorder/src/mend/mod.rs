@@ -35,7 +35,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::parts::Parts;
-use crate::doubt::Numbers;
+use crate::protocol::Numbers;
 use crate::record::Shared;
 use crate::seal;
 use crate::telemetry::with_causes;
@@ -154,6 +154,7 @@ impl Mend {
             self.shared.metrics.parts_damaged(damaged);
             self.looks = LOOKS;
         }
+        self.look_for_repeated().await?;
         if self.looks > 0 {
             let gone = anew::record(&self.shared).await?;
             self.shared.metrics.gone(gone);
@@ -168,7 +169,6 @@ impl Mend {
                 );
             }
         }
-        self.look_for_repeated().await?;
         while let Some(young) = self.young.first() {
             if seal::has_rows_from_before(&self.shared, *young).await? {
                 (self.comparisons, self.calm) = (COMPARISONS, 0);
@@ -183,23 +183,24 @@ impl Mend {
         Ok(())
     }
 
-    /// Looks whether the rows of repeated inserts are there. Where some are not, the views may have had them.
+    /// Looks whether the rows of repeated inserts are there: as after damage, what is not is recorded anew.
     async fn look_for_repeated(&mut self) -> Result<(), Error> {
-        let mut uncommitted = Vec::new();
-        let mut looked = Ok(());
-        while let Some((partition, numbers)) = self.repeated.pop() {
-            match anew::record_missing(&self.shared, partition, &numbers).await {
-                Ok(Some(0)) => {}
-                Ok(Some(_)) => (self.comparisons, self.calm) = (COMPARISONS, 0),
-                Ok(None) => uncommitted.push((partition, numbers)),
-                Err(error) => {
-                    uncommitted.push((partition, numbers));
-                    looked = Err(error);
-                    break;
-                }
+        let mut at = 0;
+        while let Some((partition, numbers)) = self.repeated.get(at) {
+            let Some(missing) = anew::missing(&self.shared, *partition, numbers).await? else {
+                at += 1;
+                continue;
+            };
+            if missing > 0 {
+                tracing::warn!(
+                    partition,
+                    events = missing,
+                    "ClickHouse took an insert for a repeated one and does not hold its rows: they are recorded anew"
+                );
+                self.looks = LOOKS;
             }
+            self.repeated.swap_remove(at);
         }
-        self.repeated.append(&mut uncommitted);
-        looked
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use clickhouse::error::Error;
 use schemas::time::Timestamp;
 use tokio::sync::Notify;
 
-use crate::doubt::Numbers;
+use crate::protocol::Numbers;
 
 /// Codes by which ClickHouse says that what is on its disk is not what it has written there, or is not there.
 const DAMAGE: [u32; 9] = [
@@ -42,11 +42,43 @@ struct Inner {
     words: Mutex<Option<String>>,
     said: Notify,
     /// Partitions and their incarnations that began not long ago.
-    young: Mutex<Vec<(u16, u32)>>,
-    doubted: Notify,
+    young: Waiting<(u16, u32)>,
     /// Events, by partition, whose inserts were repeated.
-    repeated: Mutex<Vec<(u16, Numbers)>>,
-    repeats: Notify,
+    repeated: Waiting<(u16, Numbers)>,
+}
+
+/// What waits to be looked into, each once.
+#[derive(Debug)]
+struct Waiting<T> {
+    what: Mutex<Vec<T>>,
+    added: Notify,
+}
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Self {
+        Self { what: Mutex::default(), added: Notify::default() }
+    }
+}
+
+impl<T: PartialEq> Waiting<T> {
+    fn add(&self, new: T) {
+        let mut what = self.what.lock().unwrap_or_else(PoisonError::into_inner);
+        if !what.contains(&new) {
+            what.push(new);
+        }
+        self.added.notify_one();
+    }
+
+    /// All that waits, when there is something.
+    async fn next(&self) -> Vec<T> {
+        loop {
+            self.added.notified().await;
+            let what = std::mem::take(&mut *self.what.lock().unwrap_or_else(PoisonError::into_inner));
+            if !what.is_empty() {
+                return what;
+            }
+        }
+    }
 }
 
 impl Suspicion {
@@ -63,41 +95,24 @@ impl Suspicion {
     /// a young one: NATS may have lost data then. A recorder that follows a killed one has no other way to know.
     pub fn of_rollups(&self, incarnation: (u16, u32), now: Timestamp) {
         if now.as_micros().div_euclid(1_000_000) - i64::from(incarnation.1) < OPEN_SECONDS {
-            let mut young = self.0.young.lock().unwrap_or_else(PoisonError::into_inner);
-            if !young.contains(&incarnation) {
-                young.push(incarnation);
-            }
-            self.0.doubted.notify_one();
+            self.0.young.add(incarnation);
         }
     }
 
     /// Doubts that ClickHouse holds the rows of some events of a partition, because an insert of theirs was repeated
     /// ([`crate::doubt`]).
     pub fn of_inserts(&self, partition: u16, numbers: Numbers) {
-        self.0.repeated.lock().unwrap_or_else(PoisonError::into_inner).push((partition, numbers));
-        self.0.repeats.notify_one();
+        self.0.repeated.add((partition, numbers));
     }
 
     /// Returns such events, partition by partition, when there are some.
     pub(super) async fn next_repeated(&self) -> Vec<(u16, Numbers)> {
-        loop {
-            self.0.repeats.notified().await;
-            let repeated = std::mem::take(&mut *self.0.repeated.lock().unwrap_or_else(PoisonError::into_inner));
-            if !repeated.is_empty() {
-                return repeated;
-            }
-        }
+        self.0.repeated.next().await
     }
 
     /// Returns the young incarnations, partition by partition, when there are some.
     pub(super) async fn next_young(&self) -> Vec<(u16, u32)> {
-        loop {
-            self.0.doubted.notified().await;
-            let young = std::mem::take(&mut *self.0.young.lock().unwrap_or_else(PoisonError::into_inner));
-            if !young.is_empty() {
-                return young;
-            }
-        }
+        self.0.young.next().await
     }
 
     /// The next such error's words.

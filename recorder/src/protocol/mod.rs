@@ -238,6 +238,19 @@ pub struct Stored {
     pub last: u64,
 }
 
+/// Numbers of events, by ledger.
+pub type Numbers = BTreeMap<Uuid, SeqSet>;
+
+/// The numbers that are in the second and not in the first.
+pub fn added(before: &Numbers, after: &Numbers) -> Numbers {
+    let nothing = SeqSet::default();
+    let added = after.iter().map(|(epoch, seqs)| {
+        let added = seqs.without(before.get(epoch).unwrap_or(&nothing));
+        (*epoch, SeqSet::of_ranges(&added))
+    });
+    added.filter(|(_, seqs)| seqs.highest() > 0).collect()
+}
+
 /// Adds what ClickHouse holds to what the progress knows. Returns how many numbers were not known: more than none means
 /// that the state in KV had fallen behind.
 pub fn add_stored(epochs: &mut BTreeMap<Uuid, SeqSet>, stored: &[Stored]) -> u64 {

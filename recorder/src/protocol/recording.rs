@@ -11,8 +11,8 @@ use schemas::time::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    BOUNDS, Departure, Fenced, RangeName, Step, Stored, StreamFacts, Tenure, TokenBase, add_stored, begin, commit,
-    confirm, intend, keep_within, look_up, next, retire, start_over, take, verify,
+    BOUNDS, Departure, Fenced, Numbers, RangeName, Step, Stored, StreamFacts, Tenure, TokenBase, add_stored, added,
+    begin, commit, confirm, intend, keep_within, look_up, next, retire, start_over, take, verify,
 };
 
 /// What is to be done.
@@ -162,6 +162,11 @@ impl Recording {
     /// The state as it is known.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// The events that the range in hand adds, from its plan to its commit.
+    pub fn in_hand(&self) -> Numbers {
+        added(&self.progress.epochs, &self.planned)
     }
 
     /// Why the stream is being read anew; handed out once.
