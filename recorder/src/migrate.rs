@@ -54,7 +54,7 @@ enum Failure {
     #[error("ClickHouse did not answer within {TIMEOUT:?}")]
     Late,
     #[error(transparent)]
-    Room(#[from] room::Error),
+    Full(#[from] room::Full),
     #[error(transparent)]
     Final(Error),
 }
@@ -123,7 +123,7 @@ async fn apply(shared: &Shared) -> Result<(), Failure> {
     execute(&anywhere, &migrations::render(BOOKKEEPING, &placeholders)).await?;
     let applied = applied(&shared.clickhouse).await?;
     for migration in missing(migrations::ALL, &applied).map_err(Failure::Final)? {
-        room::check(&anywhere).await?;
+        within(room::check(&anywhere)).await??;
         execute(&anywhere, &migrations::render(migration.sql, &placeholders)).await?;
         let row = AppliedRow {
             name: migration.name.to_owned(),

@@ -5,37 +5,32 @@
 //! disk that is nearly full.
 
 use clickhouse::Client;
+use clickhouse::error::Error;
 
 /// What must be free, bytes. A definition takes some KiB; inserts and merges go on while it is written.
 const NEEDED: u64 = 64 << 20;
 
-/// Why nothing is created now.
+/// Nothing is created now.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is little room.
-    #[error(
-        "ClickHouse's disk has {free} bytes free, and tables are created only while {NEEDED} are: make room on the disk of \
-         ClickHouse, and it goes on"
-    )]
-    Full {
-        /// Bytes.
-        free: u64,
-    },
-    /// It could not be asked.
-    #[error("ClickHouse: {0}")]
-    ClickHouse(#[from] clickhouse::error::Error),
+#[error(
+    "ClickHouse's disk has {free} bytes free, and tables are created only while {NEEDED} are: make room on the disk of ClickHouse, \
+     and it goes on"
+)]
+pub struct Full {
+    /// Bytes.
+    free: u64,
 }
 
 /// Whether there is room on the disk that definitions are on. A server without a disk of that name (definitions elsewhere than
 /// on a local disk) has room.
 ///
 /// # Errors
-/// When there is too little, or ClickHouse cannot be asked.
-pub(crate) async fn check(client: &Client) -> Result<(), Error> {
+/// When ClickHouse cannot be asked.
+pub(crate) async fn check(client: &Client) -> Result<Result<(), Full>, Error> {
     let free: Option<u64> =
         client.query_raw("SELECT free_space FROM system.disks WHERE name = 'default'").fetch_optional().await?;
-    match free {
-        Some(free) if free < NEEDED => Err(Error::Full { free }),
+    Ok(match free {
+        Some(free) if free < NEEDED => Err(Full { free }),
         _ => Ok(()),
-    }
+    })
 }

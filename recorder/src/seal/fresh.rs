@@ -67,18 +67,24 @@ impl<'a> Fresh<'a> {
     pub(super) async fn make(shared: &'a Shared, family: Family, day: Day, closed_until: i64) -> Result<Self, Error> {
         let job = uuid::Uuid::now_v7().simple().to_string();
         let fresh = Self { shared, family, day, closed_until, job };
-        room::check(&shared.clickhouse).await?;
+        match fresh.fill().await {
+            Ok(()) => Ok(fresh),
+            Err(error) => {
+                fresh.remove().await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn fill(&self) -> Result<(), Error> {
+        within(room::check(&self.shared.clickhouse)).await??;
         for grain in Grain::ALL {
-            let (table, like) = (fresh.table(grain), family.table(grain));
-            fresh.execute(&format!("CREATE TABLE {table} AS {like}")).await?;
+            let (table, like) = (self.table(grain), self.family.table(grain));
+            self.execute(&format!("CREATE TABLE {table} AS {like}")).await?;
         }
         // Was there room all the time? A table without its definition must not be there when ClickHouse starts again.
-        if let Err(full) = room::check(&shared.clickhouse).await {
-            fresh.remove().await?;
-            return Err(full.into());
-        }
-        fresh.sum_up(day.start(), closed_until).await?;
-        Ok(fresh)
+        within(room::check(&self.shared.clickhouse)).await??;
+        self.sum_up(self.day.start(), self.closed_until).await
     }
 
     /// Adds the hours that are not closed, so that the day is whole.

@@ -55,7 +55,7 @@ pub enum Error {
     Late(Duration),
     /// Its disk is nearly full.
     #[error(transparent)]
-    Room(#[from] crate::room::Error),
+    Full(#[from] crate::room::Full),
     /// An insert took too long.
     #[error("an insert is under way for more than {LOCK_TIMEOUT:?}")]
     Busy,
