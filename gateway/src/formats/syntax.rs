@@ -6,10 +6,37 @@
 use std::ops::Range;
 
 use super::scan::string_length;
-use super::tree::Walk;
 
 /// Depth that is followed here. What is deeper is left to serde_json, which keeps a list of it.
 const DEPTH_MAX: u32 = 64;
+
+/// Who is told what a walk over a value meets. `()` asks for its end alone.
+pub(super) trait Walk {
+    /// A value begins; `name` is where its key stands, empty without one.
+    fn begin(&mut self, name: Range<usize>, at: usize);
+    /// The value that began last has something in it.
+    fn enter(&mut self);
+    /// The value that began last, which has nothing in it, ends.
+    fn end(&mut self, at: usize);
+    /// The innermost open container ends.
+    fn leave(&mut self, at: usize);
+}
+
+impl Walk for () {
+    fn begin(&mut self, _name: Range<usize>, _at: usize) {}
+    fn enter(&mut self) {}
+    fn end(&mut self, _at: usize) {}
+    fn leave(&mut self, _at: usize) {}
+}
+
+/// Where a value ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Here.
+    At(usize),
+    /// It is deeper than is followed.
+    Deeper,
+}
 
 /// A JSON text that values are found in.
 #[derive(Clone, Copy, Debug)]
@@ -53,50 +80,15 @@ impl<'a> Syntax<'a> {
 
     /// Where a value ends, given the place of its first byte. `None` if that is no JSON.
     pub(super) fn value_end(&self, begins: usize) -> Option<usize> {
-        // One bit for each container that is open, the innermost lowest: whether it is an object.
-        let (mut at, mut open, mut depth) = (begins, 0_u64, 0_u32);
-        loop {
-            let byte = *self.json.get(at)?;
-            at = match byte {
-                b'"' => self.string_end(at)?,
-                b'{' | b'[' => {
-                    let is_object = byte == b'{';
-                    let (first, place) = self.next(at + 1)?;
-                    if first != byte + 2 {
-                        if depth == DEPTH_MAX {
-                            return self.deep_end(begins);
-                        }
-                        (open, depth) = (open << 1 | u64::from(is_object), depth + 1);
-                        at = if is_object { self.key(first, place)? } else { place };
-                        continue;
-                    }
-                    place + 1
-                }
-                _ => at + scalar_length(self.json.get(at..)?)?,
-            };
-            // Behind a value: close what ends here, or go to the next one.
-            loop {
-                if depth == 0 {
-                    return Some(at);
-                }
-                let (byte, place) = self.next(at)?;
-                let is_object = open & 1 == 1;
-                match (byte, is_object) {
-                    (b',', _) => {
-                        let (first, place) = self.next(place + 1)?;
-                        at = if is_object { self.key(first, place)? } else { place };
-                        break;
-                    }
-                    (b'}', true) | (b']', false) => (at, open, depth) = (place + 1, open >> 1, depth - 1),
-                    _ => return None,
-                }
-            }
+        match self.walk(begins, &mut ())? {
+            End::At(end) => Some(end),
+            End::Deeper => self.deep_end(begins),
         }
     }
 
-    /// Walks over a value and all that is inside it, as [`Self::value_end`] does, and tells `walk` of each value. `None` if
-    /// it is no JSON, or deeper than is followed.
-    pub(super) fn walk(&self, begins: usize, walk: &mut Walk) -> Option<usize> {
+    /// Walks over a value and all that is inside it, and tells `walk` of each value. `None` if it is no JSON.
+    pub(super) fn walk(&self, begins: usize, walk: &mut impl Walk) -> Option<End> {
+        // One bit for each container that is open, the innermost lowest: whether it is an object.
         let (mut at, mut name, mut open, mut depth) = (begins, 0..0, 0_u64, 0_u32);
         loop {
             let byte = *self.json.get(at)?;
@@ -108,7 +100,7 @@ impl<'a> Syntax<'a> {
                     let (first, place) = self.next(at + 1)?;
                     if first != byte + 2 {
                         if depth == DEPTH_MAX {
-                            return None;
+                            return Some(End::Deeper);
                         }
                         walk.enter();
                         (open, depth) = (open << 1 | u64::from(is_object), depth + 1);
@@ -120,9 +112,10 @@ impl<'a> Syntax<'a> {
                 _ => at + scalar_length(self.json.get(at..)?)?,
             };
             walk.end(at);
+            // Behind a value: close what ends here, or go to the next one.
             loop {
                 if depth == 0 {
-                    return Some(at);
+                    return Some(End::At(at));
                 }
                 let (byte, place) = self.next(at)?;
                 let is_object = open & 1 == 1;
@@ -147,11 +140,6 @@ impl<'a> Syntax<'a> {
         }
         let end = Some(at).filter(|_| first == b'"').and_then(|at| self.string_end(at))?;
         Some((at + 1..end - 1, self.after_key(end)?))
-    }
-
-    /// Crosses a key and its colon.
-    fn key(&self, first: u8, at: usize) -> Option<usize> {
-        if first == b'"' { self.after_key(self.string_end(at)?) } else { None }
     }
 
     fn deep_end(&self, begins: usize) -> Option<usize> {

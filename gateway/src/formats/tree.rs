@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::json::{Member, Object, Raw};
-use super::syntax::Syntax;
+use super::syntax::{End, Syntax, Walk};
 
 /// Longer texts are read object by object.
 const BYTES_MAX: usize = 64 << 10;
@@ -36,9 +36,9 @@ impl Tree {
     pub(super) fn of(text: &str) -> Self {
         let walk = || {
             let syntax = Syntax::of(text.as_bytes());
-            let mut walk = Walk::default();
-            let end = syntax.walk(syntax.next(0)?.1, &mut walk)?;
-            syntax.next(end).is_none().then_some(walk.nodes)
+            let mut walked = Walked::default();
+            let End::At(end) = syntax.walk(syntax.next(0)?.1, &mut walked)? else { return None };
+            syntax.next(end).is_none().then_some(walked.nodes)
         };
         Self(if text.len() > BYTES_MAX { None } else { walk() }.unwrap_or_default())
     }
@@ -92,15 +92,14 @@ impl<'a> Raw<'a> {
 
 /// Writes down what a walk over a text meets.
 #[derive(Default)]
-pub(super) struct Walk {
+struct Walked {
     nodes: Vec<Node>,
     /// The containers that are open, each as its place among the nodes.
     open: Vec<usize>,
 }
 
-impl Walk {
-    /// A value begins; `name` is where its key stands.
-    pub(super) fn begin(&mut self, name: Range<usize>, at: usize) {
+impl Walk for Walked {
+    fn begin(&mut self, name: Range<usize>, at: usize) {
         if self.nodes.is_empty() {
             self.nodes.reserve(64);
             self.open.reserve(8);
@@ -108,20 +107,17 @@ impl Walk {
         self.nodes.push(Node { name: name.start as u32..name.end as u32, value: at as u32..at as u32, inside: 0 });
     }
 
-    /// The value that began last has something in it.
-    pub(super) fn enter(&mut self) {
+    fn enter(&mut self) {
         self.open.push(self.nodes.len() - 1);
     }
 
-    /// The value that began last, which has nothing in it, ends.
-    pub(super) fn end(&mut self, at: usize) {
+    fn end(&mut self, at: usize) {
         if let Some(node) = self.nodes.last_mut() {
             node.value.end = at as u32;
         }
     }
 
-    /// The innermost open container ends.
-    pub(super) fn leave(&mut self, at: usize) {
+    fn leave(&mut self, at: usize) {
         let count = self.nodes.len();
         if let Some(place) = self.open.pop()
             && let Some(node) = self.nodes.get_mut(place)
