@@ -1,7 +1,7 @@
 //! A small disk of memory in a mount namespace of its own: it goes with the process that holds it.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -33,7 +33,7 @@ impl Disk {
         let mut holder = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare");
         let mut word = String::new();
         let output = holder.stdout.take().expect("its output");
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut word).expect("a word");
+        BufReader::new(output).read_line(&mut word).expect("a word");
         assert_eq!(word, "mounted\n");
         Self { holder, folder: folder.to_owned() }
     }
@@ -57,14 +57,7 @@ impl Disk {
     /// Takes all room, to the last byte.
     pub fn fill(&self) {
         let mut ballast = File::options().create(true).append(true).open(self.outside("ballast")).expect("the ballast");
-        let block = vec![0; 1 << 20];
-        let mut size = block.len();
-        while size > 0 {
-            match ballast.write(&block[..size]) {
-                Ok(written) if written == size => {}
-                _ => size /= 2,
-            }
-        }
+        weir::chaos::take_room(&mut ballast);
     }
 
     /// Gives it back.

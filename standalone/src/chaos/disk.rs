@@ -37,6 +37,18 @@ pub fn enter_own_mounts() {
     }
 }
 
+/// Writes to a file until its disk has no byte left: whole blocks first, and then what is left of it.
+pub fn take_room(ballast: &mut File) {
+    let block = vec![0; BLOCK_BYTES];
+    let mut size = BLOCK_BYTES;
+    while size > 0 {
+        match ballast.write(block.get(..size).unwrap_or_default()) {
+            Ok(written) if written == size => {}
+            _ => size /= 2,
+        }
+    }
+}
+
 /// A disk of its own under a folder.
 #[derive(Debug)]
 pub(super) struct Disk {
@@ -63,16 +75,8 @@ impl Disk {
         let path = self.folder.join("ballast");
         let mut ballast = File::create(&path)?;
         let until = Instant::now() + time;
-        let block = vec![0; BLOCK_BYTES];
         while Instant::now() < until {
-            // Whole blocks first, and then what is left, down to the last byte.
-            let mut size = BLOCK_BYTES;
-            while size > 0 {
-                match ballast.write(block.get(..size).unwrap_or_default()) {
-                    Ok(written) if written == size => {}
-                    _ => size /= 2,
-                }
-            }
+            take_room(&mut ballast);
             sleep(PRESS_EVERY).await;
         }
         drop(ballast);

@@ -41,7 +41,7 @@ use crate::simulate::{Options, Simulator};
 use crate::terminal::{self, Step};
 use crate::{audit, stack};
 
-pub use self::disk::enter_own_mounts;
+pub use self::disk::{enter_own_mounts, take_room};
 
 /// What a run is.
 #[derive(Clone, Debug)]
