@@ -1,5 +1,6 @@
 //! Recording anew what was recorded and has no row any more.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -27,22 +28,49 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for the server to take an event.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Puts every event into its stream again that is committed and not in ClickHouse, as far as the stream holds it. Returns
-/// how many it does not hold.
-pub(super) async fn record(shared: &Shared) -> Result<u64, Error> {
-    let mut gone = 0;
+/// Where the last event went that was sent again into a partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    incarnation: u32,
+    stream_seq: u64,
+}
+
+impl Sent {
+    /// Whether recorders have yet to come to it. A stream that was made anew does not hold it.
+    fn is_under_way(self, committed: &Progress) -> bool {
+        self.incarnation == committed.incarnation && committed.done < self.stream_seq
+    }
+}
+
+/// What a look for lost events has found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Round {
+    /// Lost events that no stream holds.
+    pub(super) gone: u64,
+    /// What was sent before has not been recorded everywhere: there it was not looked.
+    pub(super) is_early: bool,
+}
+
+/// Puts every event into its stream again that is committed and not in ClickHouse, as far as the stream holds it, and notes
+/// by partition where the last one went.
+pub(super) async fn record(shared: &Shared, sent: &mut BTreeMap<u16, Sent>) -> Result<Round, Error> {
+    let mut round = Round::default();
     for partition in 0..shared.config.nats.partitions {
         // First what is committed and then what is there: not the other way round.
         let Some(committed) = committed(shared, partition).await? else { continue };
+        if sent.get(&partition).is_some_and(|sent| sent.is_under_way(&committed)) {
+            round.is_early = true;
+            continue;
+        }
         let held = stored::find(&shared.clickhouse, partition, Since::Ever, Timestamp::now()).await?;
         let lost = lost(&committed.epochs, &held);
         let count = progress::count(lost.values().flat_map(SeqSet::ranges));
         if count > 0 {
             let again = Again { shared, partition, incarnation: committed.incarnation, lost };
-            gone += count.saturating_sub(again.send().await?);
+            round.gone += count.saturating_sub(again.send(sent).await?);
         }
     }
-    Ok(gone)
+    Ok(round)
 }
 
 /// How many of some events of a partition ClickHouse does not hold; `None` while they are not all committed.
@@ -76,7 +104,7 @@ struct Again<'a> {
 
 impl Again<'_> {
     /// Reads all that the stream holds, and sends again what is lost. Returns how many events were found.
-    async fn send(&self) -> Result<u64, Error> {
+    async fn send(&self, last: &mut BTreeMap<u16, Sent>) -> Result<u64, Error> {
         let Shared { jetstream, config, connections, .. } = self.shared;
         let stream = broker::partition_stream(jetstream, &config.nats, self.partition).await?;
         if broker::info(&stream).await?.state.messages == 0 {
@@ -95,7 +123,8 @@ impl Again<'_> {
                 let is_lost = self.lost.get(&epoch).is_some_and(|seqs| seqs.contains(seq));
                 // An event may be in the stream several times.
                 if is_lost && sent.entry(epoch).or_default().insert(seq) {
-                    self.publish(&message.envelope, line, text.to_vec()).await?;
+                    let stream_seq = self.publish(&message.envelope, line, text.to_vec()).await?;
+                    last.insert(self.partition, Sent { incarnation: self.incarnation, stream_seq });
                     count += 1;
                     if count % EVENTS_PER_SECOND == 0 {
                         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -114,7 +143,8 @@ impl Again<'_> {
         Ok(count)
     }
 
-    async fn publish(&self, message: &Envelope, line: usize, text: Vec<u8>) -> Result<(), Error> {
+    /// Returns its sequence in the stream.
+    async fn publish(&self, message: &Envelope, line: usize, text: Vec<u8>) -> Result<u64, Error> {
         let (partition, incarnation, stream_seq) = (self.partition, self.incarnation, message.seq);
         let here = LetterId { partition, incarnation, stream_seq, line: u32::try_from(line).unwrap_or(u32::MAX) };
         let letter = message.replay.as_deref().copied().unwrap_or(here);
@@ -126,9 +156,9 @@ impl Again<'_> {
             sent.map_err(|error| error.to_string())?.await.map_err(|error| error.to_string())
         };
         match tokio::time::timeout(PUBLISH_TIMEOUT, send).await {
-            Ok(Ok(_)) => {
+            Ok(Ok(taken)) => {
                 self.shared.metrics.recorded_anew();
-                Ok(())
+                Ok(taken.sequence)
             }
             Ok(Err(reason)) => Err(Error::Publish(reason)),
             Err(_) => Err(Error::Late(PUBLISH_TIMEOUT)),
@@ -140,6 +170,14 @@ impl Again<'_> {
 mod tests {
     use super::*;
     use crate::protocol::Stored;
+
+    #[test]
+    fn what_was_sent_again_is_under_way_until_recorders_have_come_to_it_or_the_stream_is_another() {
+        let sent = Sent { incarnation: 7, stream_seq: 20 };
+        let committed = |incarnation, done| Progress { incarnation, done, ..Progress::default() };
+        let under_way = [(7, 19), (7, 20), (8, 3)].map(|(of, done)| sent.is_under_way(&committed(of, done)));
+        assert_eq!(under_way, [true, false, false]);
+    }
 
     #[test]
     fn lost_is_what_is_committed_and_not_held() {

@@ -9,8 +9,8 @@
 //! 3. Every event that was recorded and has no row any more is put into its stream again, as long as that holds it, the way
 //!    a dead letter is sent again: the recorder asks ClickHouse for its row before it writes one, so doing this twice, or
 //!    by two recorders at once, does no harm.
-//! 4. A minute later the rollups of the open days are made anew where they differ from their rows: rows that came again are
-//!    in them twice.
+//! 4. When that has been recorded, the rollups of the open days are made anew where they differ from their rows: rows that
+//!    came again are in them twice.
 //! 5. What is nowhere any more is counted (`weir_recorder_events_gone`), and missing in the audit.
 //!
 //! ClickHouse may also take an insert for a repeated one and not have its rows ([`crate::doubt`]): where an insert was repeated it is
@@ -28,12 +28,13 @@ mod suspicion;
 
 pub use suspicion::Suspicion;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::anew::Sent;
 use self::parts::Parts;
 use crate::protocol::Numbers;
 use crate::record::Shared;
@@ -42,10 +43,11 @@ use crate::telemetry::with_causes;
 
 /// Parts that ClickHouse has set aside by itself are looked for this often.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// After damage it is looked so often and in such steps what is still lost: what was sent again needs time to arrive.
+/// After damage it is looked so often and in such steps what is still lost: rows that were written before it may be committed
+/// after it.
 const LOOKS: u32 = 4;
 const STEP: Duration = Duration::from_secs(15);
-/// After a loss of NATS' data the rollups are compared until so many comparisons in a row have found no difference: others may
+/// After damage and after a loss of NATS' data the rollups are compared until so many comparisons in a row have found no difference: others may
 /// write while one is put right.
 const CALM: u32 = 2;
 /// But no more often than this.
@@ -78,6 +80,8 @@ pub struct Mend {
     parts: Parts,
     /// How often it is still to be looked for what is lost.
     looks: u32,
+    /// By partition, how far what was sent again since then has come.
+    sent: BTreeMap<u16, Sent>,
     /// Partitions and incarnations that began not long ago: the first ones, or the first after a loss.
     young: BTreeSet<(u16, u32)>,
     /// Comparisons of rollups that are still to come, and how many of the last have found no difference.
@@ -91,7 +95,7 @@ impl Mend {
     /// A job that has not begun.
     pub fn new(shared: Shared) -> Self {
         let (parts, young, repeated) = (Parts::new(&shared), BTreeSet::new(), Vec::new());
-        Self { parts, shared, looks: 0, young, comparisons: 0, calm: 0, repeated }
+        Self { parts, shared, looks: 0, sent: BTreeMap::new(), young, comparisons: 0, calm: 0, repeated }
     }
 
     /// Mends what is suspected or set aside, until shutdown.
@@ -156,22 +160,11 @@ impl Mend {
         }
         self.look_for_repeated().await?;
         if self.looks > 0 {
-            let gone = anew::record(&self.shared).await?;
-            self.shared.metrics.gone(gone);
-            if self.looks == 1 {
-                seal::remake_open_days(&self.shared).await?;
-            }
-            self.looks -= 1;
-            if gone > 0 && self.looks == 0 {
-                tracing::error!(
-                    events = gone,
-                    "ClickHouse has lost the rows of events that the stream does not hold any more: restore its backup"
-                );
-            }
+            self.look_for_lost().await?;
         }
         while let Some(young) = self.young.first() {
             if seal::has_rows_from_before(&self.shared, *young).await? {
-                (self.comparisons, self.calm) = (COMPARISONS, 0);
+                self.doubt_rollups();
             }
             self.young.pop_first();
         }
@@ -181,6 +174,31 @@ impl Mend {
             self.comparisons = if self.calm == CALM { 0 } else { self.comparisons - 1 };
         }
         Ok(())
+    }
+
+    /// Has recorded anew whatever was lost, and in the end doubts the rollups.
+    async fn look_for_lost(&mut self) -> Result<(), Error> {
+        let round = anew::record(&self.shared, &mut self.sent).await?;
+        if round.is_early {
+            return Ok(());
+        }
+        self.shared.metrics.gone(round.gone);
+        self.looks -= 1;
+        if self.looks == 0 {
+            self.sent.clear();
+            self.doubt_rollups();
+            if round.gone > 0 {
+                tracing::error!(
+                    events = round.gone,
+                    "ClickHouse has lost the rows of events that the stream does not hold any more: restore its backup"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn doubt_rollups(&mut self) {
+        (self.comparisons, self.calm) = (COMPARISONS, 0);
     }
 
     /// Looks whether the rows of repeated inserts are there: as after damage, what is not is recorded anew.
