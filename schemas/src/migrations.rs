@@ -91,6 +91,9 @@ pub const ALL: &[Migration] = migrations![
     "0108_usage_1h_of_adjustments",
     "0109_usage_1d_of_adjustments",
     "0110_seals_doubted",
+    "0111_requests_merges",
+    "0112_candidates_merges",
+    "0113_opened_merges",
 ];
 
 /// The columns of a table, in order: those that it was made with, and those that later files add.

@@ -94,7 +94,7 @@ impl Engine<'_> {
         }
         let (begun, used) = (Instant::now(), self.process.used()?.cpu_us);
         let inserts = TABLES.iter().map(|table| async move {
-            let settings = "async_insert = 0, insert_deduplicate = 0";
+            let settings = "async_insert = 0, insert_deduplicate = 0, optimize_on_insert = 0";
             let sql = format!("INSERT INTO {DATABASE}.{table} SETTINGS {settings} FORMAT {}", way.format);
             for piece in 0..pieces {
                 let rows = std::fs::read(file(folder, table, way, piece));

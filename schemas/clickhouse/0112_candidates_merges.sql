@@ -1,0 +1,3 @@
+-- As in 0111_requests_merges.
+ALTER TABLE {database}.candidates {on_cluster}
+    MODIFY SETTING min_parts_to_merge_at_once = 10, auto_statistics_types = ''
