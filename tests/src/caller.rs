@@ -112,8 +112,17 @@ fn request_id(headers: &HeaderMap) -> uuid::Uuid {
 impl Caller {
     /// A client with its own connections.
     pub fn new(base: &str, key: &str) -> Self {
+        Self::built(base, key, reqwest::Client::builder())
+    }
+
+    /// One whose requests share one HTTP/2 connection.
+    pub fn multiplexed(base: &str, key: &str) -> Self {
+        Self::built(base, key, reqwest::Client::builder().http2_prior_knowledge())
+    }
+
+    fn built(base: &str, key: &str, http: reqwest::ClientBuilder) -> Self {
         install_tls();
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build();
+        let http = http.no_proxy().timeout(Duration::from_secs(300)).build();
         Self { base: base.to_owned(), key: key.to_owned(), http: http.expect("an HTTP client") }
     }
 
