@@ -18,6 +18,7 @@ use crate::bury;
 use crate::commit::{self, ProgressKey};
 use crate::consume::{self, Reader};
 use crate::decoding::Reading;
+use crate::doubt::Doubt;
 use crate::gather::{self, Gathering, Limits, Patience, Range};
 use crate::hand::Hand;
 use crate::metrics::{Metrics, Stage};
@@ -128,7 +129,7 @@ pub struct Session {
     connection: u64,
     reader: Option<Reader>,
     hand: Option<Hand>,
-    doubt: crate::doubt::Doubt,
+    doubt: Doubt,
     /// The next range, read and decoded while the one in hand is written. The reader goes on behind it.
     ahead: Option<Gathering>,
     last_range: tokio::time::Instant,
@@ -154,7 +155,7 @@ impl Session {
             connection,
             reader: None,
             hand: None,
-            doubt: crate::doubt::Doubt::default(),
+            doubt: Doubt::default(),
             ahead: None,
             last_range: tokio::time::Instant::now(),
             purge_checked: None,

@@ -24,7 +24,8 @@ await run([
     await page.reload();
     await settled(page);
     // While the recorder has not made all tables yet, the page asks again by itself.
-    await page.waitForFunction(() => !document.querySelector('#banner .problem, main [aria-busy="true"]'));
+    const isShown = () => !document.querySelector('#banner .problem, main [aria-busy="true"]');
+    await page.waitForFunction(isShown, null, { timeout: 60_000 });
     assert.equal(await dialog.isVisible(), false, "asked once for a tab");
 
     const glance = page.locator("section", { has: page.getByRole("heading", { name: "At a glance" }) });

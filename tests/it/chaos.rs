@@ -61,7 +61,7 @@ async fn a_run_that_is_interrupted_or_killed_leaves_no_process() {
             assert_eq!(process.wait(Duration::from_secs(60)).await.code(), Some(1), "{}", process.output());
             assert_eq!(left_in(folder.path()), Vec::<String>::new());
         }
-        eventually("every part has ended", Duration::from_secs(60), || async {
+        eventually("every part has ended", Duration::from_secs(20), || async {
             let processes = processes_in(folder.path());
             if processes.is_empty() { Ok(()) } else { Err(processes.join("\n")) }
         })

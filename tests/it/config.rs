@@ -130,7 +130,7 @@ async fn a_service_that_cannot_start_says_so_in_one_line_and_exits_1() {
         let mut command = Command::new(binaries::path(binary));
         command.arg("--config").arg(&file).env("RUST_LOG", "off");
         let mut process = Process::spawn(&mut command, folder.path(), folder.path().join(format!("{binary}.log")));
-        let status = process.wait(Duration::from_secs(60)).await;
+        let status = process.wait(Duration::from_secs(20)).await;
         let output = process.output();
         assert_eq!(status.code(), Some(1), "{binary}: {output}");
         assert_eq!(output.lines().count(), 1, "{binary}: {output}");

@@ -133,7 +133,7 @@ async fn a_place_is_held_to_the_end_of_the_answer_and_given_back_by_whoever_leav
     gate.open();
     let (_, broken) = first.rest().await;
     assert_eq!(broken, None);
-    eventually("both places are free", Duration::from_secs(90), || async {
+    eventually("both places are free", Duration::from_secs(30), || async {
         let answer = caller.send(CHAT, &of("v")).await;
         if answer.status == 200 { Ok(()) } else { Err(answer.text()) }
     })

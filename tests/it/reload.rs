@@ -16,7 +16,7 @@ use tests::services::GatewayProcess;
 const TOKENS: Tokens = Tokens { input: 11, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0, output: 5 };
 const OLD: &str = "client-key-of-the-old";
 const NEW: &str = "client-key-of-the-new";
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A gateway without anybody to ship to, and a provider whose streams wait at the gate.
 struct Running {

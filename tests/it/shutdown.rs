@@ -71,7 +71,7 @@ async fn a_graceful_stop_finishes_running_streams_takes_no_new_ones_and_ships_th
 
 /// Waits until a new request is not let in: no connection, or an honest 503.
 async fn refuses(url: &str) {
-    eventually("new requests are refused", Duration::from_secs(60), || async {
+    eventually("new requests are refused", Duration::from_secs(10), || async {
         let newcomer = Caller::new(url, KEY_A);
         let body = answers::openai_request("small", false).to_string();
         match try_read(newcomer.post("/v1/chat/completions", body)).await {
@@ -140,7 +140,7 @@ async fn after_kill_9_every_opened_request_has_exactly_one_row() {
             tokio::spawn(async move { load::try_send_one(&caller, round * 1_000 + number).await })
         }));
         let received = stack.provider.received().len();
-        eventually("the crowd is on its way", Duration::from_secs(120), || async {
+        eventually("the crowd is on its way", Duration::from_secs(30), || async {
             let more = stack.provider.received().len() - received;
             if more >= 10 { Ok(()) } else { Err(format!("{more} requests upstream")) }
         })

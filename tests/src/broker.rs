@@ -65,7 +65,7 @@ impl Broker {
         command.args(["--addr", &address.ip().to_string(), "--port", &address.port().to_string(), "--jetstream"]);
         command.arg("--store_dir").arg(self.folder.path());
         self.process = Some(Process::spawn(&mut command, self.folder.path(), self.folder.path().join("nats.log")));
-        eventually("nats-server greets", Duration::from_secs(120), || async move {
+        eventually("nats-server greets", Duration::from_secs(20), || async move {
             let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
             let mut greeting = String::new();
             BufReader::new(stream).read_line(&mut greeting).await.map_err(|error| error.to_string())?;

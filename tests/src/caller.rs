@@ -122,7 +122,7 @@ impl Caller {
 
     fn built(base: &str, key: &str, http: reqwest::ClientBuilder) -> Self {
         install_tls();
-        let http = http.no_proxy().timeout(Duration::from_secs(300)).build();
+        let http = http.no_proxy().timeout(Duration::from_secs(120)).build();
         Self { base: base.to_owned(), key: key.to_owned(), http: http.expect("an HTTP client") }
     }
 

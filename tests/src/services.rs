@@ -211,7 +211,7 @@ impl GatewayProcess {
         let mut process = Process::spawn(&mut command, self.folder.path(), log);
         let health = format!("http://{}/healthz", self.settings.ops_listen);
         let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
-        eventually("the gateway is alive", Duration::from_secs(120), || {
+        eventually("the gateway is alive", Duration::from_secs(30), || {
             let (http, health) = (&http, &health);
             let ended = process.ended().map(|status| format!("{status}: {}", process.output()));
             async move {

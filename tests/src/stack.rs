@@ -17,7 +17,7 @@ use crate::services::{self, Analytics, Gateway, Service};
 use crate::warehouse::{Database, Engine};
 
 /// How long events may take from the gateway into ClickHouse before a test gives up. Generous: two cores, many tests.
-pub const ARRIVAL: Duration = Duration::from_secs(180);
+pub const ARRIVAL: Duration = Duration::from_secs(60);
 
 /// What differs from the usual pipeline.
 #[derive(Clone, Debug, Default)]

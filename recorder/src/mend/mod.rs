@@ -47,8 +47,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// after it.
 const LOOKS: u32 = 4;
 const STEP: Duration = Duration::from_secs(15);
-/// After damage and after a loss of NATS' data the rollups are compared until so many comparisons in a row have found no difference: others may
-/// write while one is put right.
+/// After damage and after a loss of NATS' data the rollups are compared until so many comparisons in a row have found no
+/// difference: others may write while one is put right.
 const CALM: u32 = 2;
 /// But no more often than this.
 const COMPARISONS: u32 = 20;
